@@ -1,0 +1,73 @@
+/* The configuration: one INI file (read with inih) into one struct. Every limit has a name, a unit
+ * and a default; every mistake is reported as "file:line: message", and all mistakes of a file at
+ * once. An unknown key, section or provider is a mistake: a node never starts half-configured.
+ *
+ * Not here: opening sockets, reading certificates (tls.h), the meaning of a sender's body. */
+#ifndef ROLLCALL_CONFIG_H
+#define ROLLCALL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "sender.h"
+#include "util/err.h"
+
+enum { CONFIG_MAX_SECRETS = 8, CONFIG_MAX_SECRET_BYTES = 512, CONFIG_MAX_LISTEN = 16 };
+
+enum auth_scheme {
+    AUTH_NONE,  /* must be written out, except for senders whose path is their secret */
+    AUTH_TOKEN, /* Authorization: <any scheme word> <token> */
+};
+
+struct config_secret {
+    char bytes[CONFIG_MAX_SECRET_BYTES + 1];
+    size_t len;
+};
+
+struct config_endpoint {
+    struct config_endpoint *next;
+    char *name; /* [A-Za-z0-9._-]{1,64}: needs no JSON escape */
+    char *path;
+    const struct sender *sender;
+    enum auth_scheme auth;
+    struct config_secret *secrets[CONFIG_MAX_SECRETS];
+    unsigned secret_count;
+    bool keep_unreadable;
+    unsigned line; /* of its section header */
+};
+
+struct config_address {
+    char host[64]; /* numeric IPv4 or IPv6, no brackets */
+    uint16_t port; /* 0: any */
+    unsigned line;
+};
+
+struct config {
+    struct config_address listen[CONFIG_MAX_LISTEN];
+    unsigned listen_count;
+    char *certificate, *private_key; /* PEM files */
+    char *socket;
+    unsigned socket_mode;
+    char *socket_group; /* NULL: leave it */
+    unsigned max_connections, max_connections_per_ip;
+    uint64_t header_timeout_ms, body_timeout_ms, keepalive_timeout_ms, drain_timeout_ms;
+    size_t max_header_bytes, max_body_bytes;
+    size_t ring_size_bytes;
+    int log_level;    /* enum log_level of log.h */
+    bool log_json;
+    struct config_endpoint *endpoints; /* in the file's order; at least one */
+};
+
+enum { CONFIG_INVALID = 1 };
+
+/* Reads and checks the file; every mistake goes to `errors` as one line. 0 and a new *config,
+ * CONFIG_INVALID, or -errno where the file itself could not be read (said on `errors` too).
+ * ${NAME} in a value is the environment variable of that name. */
+int config_load(struct config **config, const char *path, FILE *errors) MUST_CHECK;
+void config_free(struct config *config); /* overwrites the secrets first */
+/* The effective configuration as an INI file, secrets masked as ****. */
+void config_dump(const struct config *config, FILE *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* The server side of the Unix socket: HTTP/1.1 on which local programs read the ring. Each reader is
+ * a cursor and at most one write in flight. A reader that is slow, stopped or dead costs nobody
+ * anything: when the ring has passed it by, it is told of the gap.
+ *
+ * Ring memory is never lent to an asynchronous write: uv_try_write sends from a shared buffer, what
+ * it does not take is copied into the reader's own. */
+#ifndef ROLLCALL_FEED_H
+#define ROLLCALL_FEED_H
+
+#include <uv.h>
+
+#include "ring.h"
+#include "util/err.h"
+#include "util/wheel.h"
+
+struct feed;
+
+struct feed_options {
+    const char *path;  /* of the socket; must fit sockaddr_un */
+    unsigned mode;     /* permission bits of the socket file */
+    const char *group; /* its group; NULL or "" to leave it */
+    unsigned max_readers;
+    uint64_t header_timeout_ms; /* from accept, or the end of the last answer, to a whole head */
+};
+
+enum feed_result {
+    FEED_OK = 0,
+    FEED_SOCKET_LIVE = 1, /* another process answers on that socket: it is not taken over */
+};
+
+/* Starts to listen. A socket file that nobody answers on is taken over. FEED_OK, FEED_SOCKET_LIVE or
+ * UV_E*. loop, ring and wheel outlive the feed. */
+int feed_new(struct feed **feed, uv_loop_t *loop, struct ring *ring, struct wheel *wheel,
+             const struct feed_options *options) MUST_CHECK;
+/* Sends what has come into the ring to every reader at the live edge. Called once a loop turn. */
+void feed_wake(struct feed *feed);
+/* Begins the end: no new readers; each reader gets what is left in the ring, then the end of its
+ * stream. on_done is called once, when the last is gone (maybe at once, from within). */
+void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context);
+/* Closes everything at once and removes the socket file. Run the loop until its handles are closed
+ * (feed_is_closed), then feed_free. */
+void feed_close(struct feed *feed);
+bool feed_is_closed(const struct feed *feed);
+void feed_free(struct feed *feed);
+
+unsigned feed_reader_count(const struct feed *feed);
+
+#endif

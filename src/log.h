@@ -1,0 +1,21 @@
+/* The log: the only writer to stderr. One line an event, logfmt or JSON; never a secret, a body or a
+ * query string. Callers are programs and the server layer; library layers do not log. */
+#ifndef ROLLCALL_LOG_H
+#define ROLLCALL_LOG_H
+
+#include <stdbool.h>
+
+#include "util/err.h"
+#include "util/span.h"
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_init(enum log_level level, bool json);
+bool log_enabled(enum log_level level);
+
+/* One line. `message` is static text that names the event; then pairs of key and value as strings,
+ * ended by NULL: log_write(LOG_INFO, "listening", "address", text, NULL). Values are quoted and
+ * escaped as the format asks. */
+void log_write(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+#endif

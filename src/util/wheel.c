@@ -1,0 +1,82 @@
+/* The timer wheel; see wheel.h. */
+#include "util/wheel.h"
+
+void wheel_init(struct wheel *wheel, uint64_t now_ms) {
+    for (int i = 0; i < WHEEL_SLOTS; i++)
+        list_init(&wheel->slots[i]);
+    wheel->tick = now_ms / WHEEL_TICK_MS;
+}
+
+void wheel_node_init(struct wheel_node *node) {
+    list_init(&node->link);
+    node->deadline_ms = 0;
+    node->slot_tick = 0;
+}
+
+/* The first tick at which the deadline has passed, but at most one turn of the wheel ahead. */
+static uint64_t tick_for(const struct wheel *wheel, uint64_t deadline_ms) {
+    uint64_t tick = (deadline_ms + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS;
+    if (tick <= wheel->tick)
+        return wheel->tick + 1;
+    if (tick > wheel->tick + WHEEL_SLOTS - 1)
+        return wheel->tick + WHEEL_SLOTS - 1;
+    return tick;
+}
+
+void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms) {
+    bool linked = !list_is_empty(&node->link);
+    uint64_t tick = tick_for(wheel, deadline_ms);
+    node->deadline_ms = deadline_ms;
+    if (linked && node->slot_tick <= tick)
+        return; /* its slot comes round first and moves it on */
+    list_remove(&node->link);
+    node->slot_tick = tick;
+    list_append(&wheel->slots[tick % WHEEL_SLOTS], &node->link);
+}
+
+void wheel_disarm(struct wheel_node *node) {
+    list_remove(&node->link);
+    node->deadline_ms = 0;
+}
+
+/* Takes the slot's nodes aside first: on_due may arm a node into the very slot. */
+static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms,
+                           void (*on_due)(struct wheel_node *, void *), void *context) {
+    struct list *slot = &wheel->slots[wheel->tick % WHEEL_SLOTS];
+    struct list due;
+    unsigned count = 0;
+
+    list_init(&due);
+    while (!list_is_empty(slot)) {
+        struct list *link = slot->next;
+        list_remove(link);
+        list_append(&due, link);
+    }
+    while (!list_is_empty(&due)) {
+        struct wheel_node *node = container_of(due.next, struct wheel_node, link);
+        list_remove(&node->link);
+        if (node->deadline_ms > now_ms) {
+            wheel_arm(wheel, node, node->deadline_ms);
+            continue;
+        }
+        node->deadline_ms = 0;
+        on_due(node, context);
+        count++;
+    }
+    return count;
+}
+
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms,
+                       void (*on_due)(struct wheel_node *node, void *context), void *context) {
+    uint64_t target = now_ms / WHEEL_TICK_MS;
+    unsigned count = 0;
+
+    /* After a long stop (SIGSTOP, a suspended machine) one full turn reaches every slot. */
+    if (target > wheel->tick + WHEEL_SLOTS)
+        wheel->tick = target - WHEEL_SLOTS;
+    while (wheel->tick < target) {
+        wheel->tick++;
+        count += visit_slot(wheel, now_ms, on_due, context);
+    }
+    return count;
+}

@@ -1,0 +1,38 @@
+/* A timer wheel for many deadlines that are nearly always moved before they pass. Time is what the
+ * caller says it is (a monotonic clock in ms); the wheel knows no clock and no event loop.
+ *
+ * Moving a deadline later is one store: the node stays in its slot and is put further on when the
+ * slot comes round. A deadline fires at most one tick (WHEEL_TICK_MS) late, never early. */
+#ifndef ROLLCALL_UTIL_WHEEL_H
+#define ROLLCALL_UTIL_WHEEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "util/list.h"
+
+enum { WHEEL_TICK_MS = 250, WHEEL_SLOTS = 512 };
+
+struct wheel_node {
+    struct list link;
+    uint64_t deadline_ms; /* 0 while not armed */
+    uint64_t slot_tick;   /* the tick at which its slot is looked at next */
+};
+
+struct wheel {
+    struct list slots[WHEEL_SLOTS];
+    uint64_t tick; /* the last tick that was looked at */
+};
+
+void wheel_init(struct wheel *wheel, uint64_t now_ms);
+void wheel_node_init(struct wheel_node *node);
+/* Arms the node or moves its deadline, earlier or later. */
+void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms);
+/* Disarms; idempotent. */
+void wheel_disarm(struct wheel_node *node);
+/* Calls on_due for every node whose deadline has passed, each disarmed beforehand. on_due may arm
+ * and disarm any node. Returns how many were called. */
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms,
+                       void (*on_due)(struct wheel_node *node, void *context), void *context);
+
+#endif
