@@ -1,6 +1,10 @@
 /* A batch: the events of one POST on their way into the ring. Gives each event its id, encodes it
  * straight into the ring, and in the end commits all or aborts all. Knows no HTTP, no sender, no
- * clock. One batch is open at a time (there is one thread). */
+ * clock. One batch is open at a time (there is one thread).
+ *
+ * An id is a hash of what makes the event the same event, with a key that is the same on every node
+ * and in every run. Events of one POST that are the same are told apart by which of them they are:
+ * three of them have three ids, and the same POST again has the same three. */
 #ifndef ROLLCALL_BATCH_H
 #define ROLLCALL_BATCH_H
 
@@ -10,24 +14,47 @@
 #include "sender.h"
 #include "util/err.h"
 
+struct batch_identity; /* batch.c */
+
+/* Zeroed is valid; it is reused from POST to POST. */
 struct batch {
     struct ring *ring;
     struct event_context context;
-    unsigned accepted;   /* events pushed */
-    unsigned duplicates; /* events that were there already */
-    unsigned rejected;   /* parts that could not be read */
-    struct problem first_rejection; /* of the first of these */
+    unsigned accepted;              /* events pushed */
+    unsigned duplicates;            /* events that were there already */
+    unsigned rejected;              /* parts that could not be read */
+    struct problem first_rejection; /* of the first of these; set where rejected > 0 */
+    /* The ids of this batch's events: a hash table, of which only the slots that have this batch's
+     * generation count, so that no batch has to clear it. */
+    struct batch_identity *identities;
+    size_t identity_slots; /* a power of 2, or 0 */
+    size_t identity_count;
+    uint64_t identity_factor; /* not known to senders: see batch.c */
+    uint32_t generation;
 };
 
-/* Opens a batch. The spans live until commit or abort. */
-void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint,
-                 struct span provider, int64_t received_us);
+/* The memory beyond `struct batch` itself; the batch is zeroed. */
+void batch_deinit(struct batch *batch);
+
+/* Opens a batch. The spans live until commit or abort; they need no JSON escape and have at most
+ * EVENT_MAX_NAME_BYTES. */
+void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, struct span provider,
+                 int64_t received_us);
 /* Adds one event. `identity` is what makes it the same event; NULL where nothing does (its id is
- * unique then). 0, SENDER_BATCH_FULL, or negative. */
-int batch_emit(struct batch *batch, struct event *event, const struct identity *identity) MUST_CHECK;
+ * unique then). An event whose kind is longer than EVENT_MAX_KIND_BYTES is counted as rejected.
+ * 0, SENDER_BATCH_FULL, or -ENOMEM. */
+int batch_emit(struct batch *batch, struct event *event,
+               const struct identity *identity) MUST_CHECK;
 /* Counts a part of the body that could not be read, and says where it stands. */
 void batch_reject(struct batch *batch, const char *message, const char *path_format, ...)
     PRINTF_LIKE(3, 4);
+/* Keeps a body that cannot be read as one event of kind "unreadable": its text in `data`, cut to
+ * BATCH_MAX_UNREADABLE_BYTES at most, and `extra` {"error":message,"at":where,"bytes":N} with
+ * "truncated":true where it was cut. `message` and `where` are at most as long as a struct
+ * problem's. What was rejected of the body counts no longer: it is in the event. As batch_emit. */
+enum { BATCH_MAX_UNREADABLE_BYTES = 64 * 1024 };
+int batch_emit_unreadable(struct batch *batch, struct span body, const char *message,
+                          const char *where) MUST_CHECK;
 void batch_commit(struct batch *batch);
 void batch_abort(struct batch *batch);
 

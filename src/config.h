@@ -55,7 +55,7 @@ struct config {
     uint64_t header_timeout_ms, body_timeout_ms, keepalive_timeout_ms, drain_timeout_ms;
     size_t max_header_bytes, max_body_bytes;
     size_t ring_size_bytes;
-    int log_level;    /* enum log_level of log.h */
+    int log_level; /* enum log_level of log.h */
     bool log_json;
     struct config_endpoint *endpoints; /* in the file's order; at least one */
 };
@@ -67,7 +67,8 @@ enum { CONFIG_INVALID = 1 };
  * ${NAME} in a value is the environment variable of that name. */
 int config_load(struct config **config, const char *path, FILE *errors) MUST_CHECK;
 void config_free(struct config *config); /* overwrites the secrets first */
-/* The effective configuration as an INI file, secrets masked as ****. */
+/* The effective configuration as an INI file, secrets masked as ****, which config_load refuses: a
+ * dump is no working configuration until someone puts the real ones in. */
 void config_dump(const struct config *config, FILE *out);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "json.h"
 #include "util/err.h"
+#include "util/hash.h"
 #include "util/span.h"
 #include "util/text.h"
 
@@ -67,14 +68,19 @@ enum event_type {
     EVENT_RAW,    /* any valid JSON value: written minified */
 };
 
-enum { EVENT_MAX_EXTRA = 6 };
-
-/* An object whose members without JSON_TAKEN on their key go into `extra`; a taken member that is
- * itself an object is looked into, so that what nobody took inside it is kept under its name. */
+/* What `extra` is made of: the members of one object that no field has taken. Either an object of a
+ * document (doc set), of which every member without JSON_TAKEN on its key is kept verbatim; a taken
+ * member whose value is an object is looked into, so that what nobody took inside is kept under its
+ * name, unless that value too has JSON_TAKEN: then it was taken whole. Or ready-made text (doc
+ * NULL): valid members without braces, minified; empty for none. */
 struct event_extra {
     const struct json_doc *doc;
     uint32_t object;
+    struct span members;
 };
+
+/* The event's own object, and the objects around it. */
+enum { EVENT_MAX_EXTRA = 4 };
 
 /* One event as its sender describes it. Spans are borrowed from the body. Start each with
  * event_init. Set fields with event_set: an unset field is absent from the line. */
@@ -84,19 +90,35 @@ struct event {
     uint64_t client_mac, ap_mac; /* MAC_NONE where unknown */
     uint64_t present;            /* bit i: field i is set */
     struct span fields[EVENT_FIELD_COUNT];
+    /* extra[0]'s members stand in `extra` itself; those of each further one, which is around the
+     * one before it, under the name "enclosing" therein: {"a":1,"enclosing":{"a":2}}. Thus no name
+     * stands twice, for a member of the sender's that is itself called "enclosing" gives way where
+     * there is one around. No `extra` at all where nothing is left. */
     struct event_extra extra[EVENT_MAX_EXTRA];
     unsigned extra_count;
-    uint8_t id[16]; /* identity; set by the batch, see sender.h */
-    bool duplicate; /* mark mode only */
+    uint8_t id[HASH_BYTES]; /* set by the batch */
+    bool duplicate;         /* mark mode only */
 };
 
-/* What all events of one POST share; text is preformatted once per batch. */
+enum {
+    EVENT_MAX_NAME_BYTES = 64, /* of an endpoint's and of a provider's name */
+    EVENT_MAX_PREFIX_BYTES = 256,
+};
+
+/* What all events of one POST share. The text that is the same in all their lines, from
+ * `,"received"` to the opening quote of the kind, is made once. */
 struct event_context {
     struct span endpoint; /* JSON string content (endpoint names need no escape) */
     struct span provider;
     int64_t received_us;
-    uint64_t seq; /* of the event to be encoded */
+    uint64_t seq; /* of the event to be encoded; the caller's */
+    uint16_t prefix_len, prefix_endpoint_offset, prefix_provider_offset;
+    char prefix[EVENT_MAX_PREFIX_BYTES];
 };
+
+/* Names of at most EVENT_MAX_NAME_BYTES; received_us within 1970-9999. The spans are kept. */
+void event_context_init(struct event_context *context, struct span endpoint, struct span provider,
+                        int64_t received_us);
 
 /* Where in the line the filterable values stand; offsets from the line's first byte. */
 struct event_layout {
@@ -106,7 +128,7 @@ struct event_layout {
     uint16_t kind_offset, kind_len;
 };
 
-/* A kind longer than this is not a word: the sender rejects the event. */
+/* A kind longer than this is not a word: the batch rejects the event. */
 enum { EVENT_MAX_KIND_BYTES = 256 };
 
 static inline void event_init(struct event *event) {
@@ -135,11 +157,16 @@ static inline bool event_has(const struct event *event, enum event_field field) 
 /* The type a field's span must have. */
 enum event_type event_field_type(enum event_field field);
 
-/* No fewer bytes than event_encode will write. */
+/* No fewer bytes than event_encode touches: more than the line takes, as whole words are copied. */
 size_t event_size_bound(const struct event *event, const struct event_context *context);
 
 /* Writes the line, '\n' at its end, to dst, which has event_size_bound bytes. */
 void event_encode(const struct event *event, const struct event_context *context, char *dst,
                   struct event_layout *layout);
+
+/* The members of an object that no field has taken, as `extra` shows them (see struct event_extra),
+ * without braces. At most event_leftovers_bound bytes are written; returns how many. */
+size_t event_leftovers_bound(const struct json_doc *doc, uint32_t object);
+size_t event_leftovers_write(const struct json_doc *doc, uint32_t object, char *dst);
 
 #endif

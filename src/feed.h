@@ -1,5 +1,5 @@
-/* The server side of the Unix socket: HTTP/1.1 on which local programs read the ring. Each reader is
- * a cursor and at most one write in flight. A reader that is slow, stopped or dead costs nobody
+/* The server side of the Unix socket: HTTP/1.1 on which local programs read the ring. Each reader
+ * is a cursor and at most one write in flight. A reader that is slow, stopped or dead costs nobody
  * anything: when the ring has passed it by, it is told of the gap.
  *
  * Ring memory is never lent to an asynchronous write: uv_try_write sends from a shared buffer, what
@@ -28,8 +28,8 @@ enum feed_result {
     FEED_SOCKET_LIVE = 1, /* another process answers on that socket: it is not taken over */
 };
 
-/* Starts to listen. A socket file that nobody answers on is taken over. FEED_OK, FEED_SOCKET_LIVE or
- * UV_E*. loop, ring and wheel outlive the feed. */
+/* Starts to listen. A socket file that nobody answers on is taken over. FEED_OK, FEED_SOCKET_LIVE
+ * or UV_E*. loop, ring and wheel outlive the feed. */
 int feed_new(struct feed **feed, uv_loop_t *loop, struct ring *ring, struct wheel *wheel,
              const struct feed_options *options) MUST_CHECK;
 /* Sends what has come into the ring to every reader at the live edge. Called once a loop turn. */

@@ -1,15 +1,15 @@
 /* HTTP/1.1 requests out of bytes (RFC 9110, 9112), over llhttp in its strict mode. Sans I/O: bytes
  * in, steps out; used for TLS connections and for the Unix socket alike.
  *
- * The caller feeds each chunk it has read, steps through it until HTTP_MORE, and ends it. While a
- * request is whole within one chunk, its spans point into the chunk and nothing is allocated. What
- * is not whole at the end of a chunk is copied into memory of the request's own by http_feed_end:
- * between two chunks no span points into a chunk.
+ * The caller feeds each chunk it has read, steps through it until HTTP_STEP_MORE, and ends it.
+ * While a request is whole within one chunk, its spans point into the chunk and nothing is
+ * allocated. What is not whole at the end of a chunk is copied into memory of the request's own by
+ * http_feed_end: between two chunks no span points into a chunk.
  *
  *   http_feed(parser, scratch, chunk, len);
- *   while ((step = http_step(parser)) != HTTP_MORE)
- *       switch (step) { case HTTP_HEAD: ... case HTTP_REQUEST: ... case HTTP_BAD: ... }
- *   rc = http_feed_end(parser);
+ *   while ((step = http_step(parser)) != HTTP_STEP_MORE)
+ *       switch (step) { case HTTP_STEP_HEAD: ... case HTTP_STEP_REQUEST: ... case HTTP_STEP_BAD:
+ * ... } rc = http_feed_end(parser);
  */
 #ifndef ROLLCALL_HTTP_H
 #define ROLLCALL_HTTP_H
@@ -41,7 +41,7 @@ struct http_field {
 
 /* A request while it is read and answered. Valid until the next http_step. */
 struct http_request {
-    /* from HTTP_HEAD on */
+    /* from HTTP_STEP_HEAD on */
     struct span method, path, query; /* query without '?', absent where there is none */
     uint8_t llhttp_method;           /* HTTP_POST ... of llhttp.h */
     uint8_t minor_version;           /* HTTP/1.x */
@@ -49,18 +49,19 @@ struct http_request {
     bool expect_continue;            /* Expect: 100-continue (RFC 9110, 10.1.1) */
     bool has_body;                   /* Content-Length above 0, or chunked */
     bool chunked;
-    uint64_t content_length;         /* 0 where chunked */
-    size_t max_body_bytes;           /* the limits'; the caller may lower it at HTTP_HEAD */
-    bool discard_body;               /* the caller may set it at HTTP_HEAD: drop the body */
-    void *user;                      /* the caller's, NULL at HTTP_HEAD */
-    /* at HTTP_REQUEST */
+    uint64_t content_length; /* 0 where chunked */
+    size_t max_body_bytes;   /* the limits'; the caller may lower it at HTTP_STEP_HEAD */
+    bool discard_body;       /* the caller may set it at HTTP_STEP_HEAD: drop the body */
+    void *user;              /* the caller's, NULL at HTTP_STEP_HEAD */
+    /* at HTTP_STEP_REQUEST */
     struct span body; /* never absent; writable; HTTP_BODY_PADDING readable bytes behind it */
 
     /* the parser's own */
     char *head;
     uint32_t head_len, target, target_len, method_len;
     unsigned field_count;
-    bool in_value;
+    bool in_name;
+    uint64_t body_seen; /* bytes of the body so far, dropped ones included */
     struct buf own_head, own_body;
     struct http_field fields[HTTP_MAX_FIELDS];
 };
@@ -69,10 +70,10 @@ struct http_request {
 struct span http_request_field(const struct http_request *request, struct span name);
 
 enum http_step {
-    HTTP_MORE,    /* the chunk is used up */
-    HTTP_HEAD,    /* request line and fields are there; the body is not */
-    HTTP_REQUEST, /* the request is whole */
-    HTTP_BAD,     /* not HTTP, or past a limit: answer parser->bad_status and close */
+    HTTP_STEP_MORE,    /* the chunk is used up */
+    HTTP_STEP_HEAD,    /* request line and fields are there; the body is not */
+    HTTP_STEP_REQUEST, /* the request is whole */
+    HTTP_STEP_BAD,     /* not HTTP, or past a limit: answer parser->bad_status and close */
 };
 
 struct http_parser {
@@ -80,12 +81,13 @@ struct http_parser {
     const struct http_limits *limits;
     struct http_request *request; /* NULL between requests */
     struct http_request *scratch;
-    char *chunk;                  /* the chunk being stepped through */
+    char *chunk; /* the chunk being stepped through */
     size_t chunk_len, chunk_used;
     uint8_t stage;
-    bool head_open;               /* a request has begun and its head is not whole */
-    uint16_t bad_status;          /* at HTTP_BAD: 400, 413, 414, 417, 431, 501, 505 */
-    const char *bad_reason;       /* at HTTP_BAD: static text */
+    uint32_t overhead;      /* bytes of trailers and chunk extensions so far */
+    bool head_open;         /* a request has begun and its head is not whole */
+    uint16_t bad_status;    /* at HTTP_STEP_BAD: 400, 413, 414, 417, 431, 501, 505 */
+    const char *bad_reason; /* at HTTP_STEP_BAD: static text */
 };
 
 /* The limits live as long as the parser. */
@@ -108,7 +110,8 @@ static inline bool http_parser_in_body(const struct http_parser *parser) {
     return parser->request != NULL && !parser->head_open;
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers -----------------------------------------------------------------------------------
+ */
 
 /* The reason phrase of a status code (RFC 9110, 15), "Unknown" for others. */
 const char *http_reason(int status);
@@ -126,7 +129,8 @@ struct http_response {
 /* Appends a whole response, Date included. 0 or -ENOMEM. */
 int http_respond(struct buf *out, const struct http_response *response) MUST_CHECK;
 
-/* --- query strings (of the Unix socket's requests) ---------------------------------------------- */
+/* --- query strings (of the Unix socket's requests) ----------------------------------------------
+ */
 
 /* Takes the next name=value from *query (which moves on); %XX and '+' are decoded in place into the
  * request's own memory. False when none is left. A broken %XX stays as it is. */

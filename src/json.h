@@ -5,7 +5,8 @@
  * lone surrogates) and writes one node a value. Nothing is copied and no number is converted:
  * a node says where its bytes lie, so numbers keep their digits and strings their escapes.
  *
- * The document is valid until the next json_parse on the same parser, and as long as the text is. */
+ * The document is valid until the next json_parse on the same parser, and as long as the text is.
+ */
 #ifndef ROLLCALL_JSON_H
 #define ROLLCALL_JSON_H
 
@@ -49,13 +50,14 @@ struct json_node {
 };
 
 struct json_doc {
-    const char *text;
+    const char *text; /* behind the byte order mark, where there is one */
     size_t len;
     struct json_node *nodes; /* nodes[0] is the root */
     uint32_t count;
 };
 
-/* Why a text is not JSON. message is static text, offset the byte at which it was noticed. */
+/* Why a text is not JSON. message is static text; offset is the byte of the text given (its byte
+ * order mark included) at which it was noticed, or its length where something is missing. */
 struct json_error {
     const char *message;
     size_t offset;
@@ -111,7 +113,8 @@ int json_minify(struct span raw, struct buf *out) MUST_CHECK;
 size_t json_minify_to(struct span raw, char *dst);
 
 /* Writes bytes as the content of a JSON string (no quotes): escapes what must be escaped, replaces
- * what is not UTF-8 by U+FFFD. `dst` has room for 6 * text.len bytes; returns the bytes written. */
+ * each byte that is not UTF-8 by U+FFFD. `dst` has room for 6 * text.len bytes; returns the bytes
+ * written. */
 size_t json_escape(struct span text, char *dst);
 
 #endif

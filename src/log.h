@@ -1,5 +1,5 @@
-/* The log: the only writer to stderr. One line an event, logfmt or JSON; never a secret, a body or a
- * query string. Callers are programs and the server layer; library layers do not log. */
+/* The log: the only writer to stderr. One line an event, logfmt or JSON; never a secret, a body or
+ * a query string. Callers are programs and the server layer; library layers do not log. */
 #ifndef ROLLCALL_LOG_H
 #define ROLLCALL_LOG_H
 
@@ -15,7 +15,9 @@ bool log_enabled(enum log_level level);
 
 /* One line. `message` is static text that names the event; then pairs of key and value as strings,
  * ended by NULL: log_write(LOG_INFO, "listening", "address", text, NULL). Values are quoted and
- * escaped as the format asks. */
+ * escaped as the format asks; a value past 1 KiB ends in an ellipsis, and pairs past a line of 8
+ * KiB are left out (cut=true says so). A value may be NULL: it is written as "". Leaves errno
+ * alone. */
 void log_write(enum log_level level, const char *message, ...) __attribute__((sentinel));
 
 #endif

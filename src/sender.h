@@ -18,7 +18,9 @@
 
 struct batch; /* batch.h: takes the events of one POST */
 
-/* What is wrong with a body, and where: a path such as "[0].observations[2].clientMac". */
+/* What is wrong with a body, and where: a path such as "[0].observations[2].clientMac", or
+ * "(root)". The message is our own static text without quotes; both are cut where they are longer.
+ */
 struct problem {
     char path[96];
     char message[96];
@@ -35,8 +37,9 @@ enum sender_result {
 };
 
 struct sender {
-    const char *name; /* `provider =` in the configuration, "provider" in the event */
+    const char *name;     /* `provider =` in the configuration, "provider" in the event */
     bool keep_unreadable; /* on_unreadable's default: this sender punishes a refusal */
+    bool answers_get;     /* it may look by GET or HEAD whether its URL is there: answered 200 */
     /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject). */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;
 };
@@ -45,20 +48,23 @@ struct sender {
 const struct sender *sender_find(struct span name);
 /* All of them; NULL-terminated. */
 extern const struct sender *const senders[];
+/* sender/<name>.c */
+extern const struct sender sender_aerohive, sender_json;
 
 /* --- What senders share: members of an object taken into fields of an event ------------------- */
 
 /* How a member's value becomes a field. A value that does not fit is left untaken, and so goes to
- * `extra` verbatim; null, "" for numbers, and "NaN" are taken and leave the field absent. */
+ * `extra` verbatim. Taken without setting anything: null; of MACs also ""; of numbers also "" and,
+ * whatever its case, "NaN", as senders write what they do not know. */
 enum take {
-    TAKE_TEXT,    /* a string; a number or boolean becomes the text of its digits/word */
-    TAKE_NUMBER,  /* a number, or a string that holds exactly one */
-    TAKE_RAW,     /* any value but null, verbatim */
-    TAKE_CLIENT_MAC,
+    TAKE_TEXT,       /* a string; a number or boolean becomes the text of its digits or word */
+    TAKE_NUMBER,     /* a number, or a string that holds exactly one and no escapes */
+    TAKE_RAW,        /* any value but null, verbatim */
+    TAKE_CLIENT_MAC, /* a string that text_parse_mac reads */
     TAKE_AP_MAC,
-    TAKE_NODE,    /* not into the event: the node goes to nodes[target], for the sender to read;
-                     the key counts as taken */
-    TAKE_IGNORE,  /* known and without meaning for the event */
+    TAKE_NODE,   /* not into the event: the node goes to nodes[target], for the sender to read; the
+                    key counts as taken, see sender_untake */
+    TAKE_IGNORE, /* known and without meaning for the event */
 };
 
 struct member {
@@ -67,14 +73,77 @@ struct member {
     unsigned target; /* enum event_field; for TAKE_NODE an index into nodes[] */
 };
 
-#define MEMBER(name, take, target) {{(name), sizeof(name) - 1}, (take), (target)}
+#define MEMBER(name, take, target)                                                                 \
+    { {(name), sizeof(name) - 1}, (take), (target) }
+
+enum { SENDER_MAX_MEMBERS = 64 }; /* of one table */
 
 /* Takes every member of the object that the table names: into `event`, or into `nodes` for
  * TAKE_NODE (the caller zeroes nodes; 0 = member missing). Marks taken keys in the document
- * (JSON_TAKEN), the last of duplicate keys winning. Senders write members in a steady order, so
- * the table should list them in that order: the next expected name is compared first. Returns the
- * number of members left untaken. */
+ * (JSON_TAKEN). Of duplicate keys the last wins and the others are gone; those of untaken ones are
+ * searched where an object has at most SENDER_MAX_COMPARED of these, beyond which `extra` shows
+ * them as they came. Senders write members in a steady order, so the table should list them in that
+ * order: the next expected name is compared first. Returns the number of members left untaken
+ * (none where the node is no object). Call it once for an object. */
+enum { SENDER_MAX_COMPARED = 32 };
 unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct member *table,
                              size_t table_len, struct event *event, uint32_t *nodes);
+
+/* Gives a member back that came as TAKE_NODE and does not fit: it goes to `extra`. */
+static inline void sender_untake(struct json_doc *doc, uint32_t value, unsigned *left) {
+    doc->nodes[value - 1].flags &= (uint16_t)~JSON_TAKEN; /* the key stands right before it */
+    ++*left;
+}
+
+/* The text that a string node means: its own bytes, or unescaped into `scratch`; a string that is
+ * longer than scratch is absent, for then it is none of the short things that are looked for. */
+enum { SENDER_SCRATCH_BYTES = 96 };
+struct span sender_string(const struct json_doc *doc, uint32_t node,
+                          char scratch[SENDER_SCRATCH_BYTES]);
+
+/* Times that came as TAKE_NODE, in ms; TIME_NONE for a member that is missing (0), null, "" or
+ * zero. One that cannot be read is untaken. An epoch may be quoted. */
+int64_t sender_take_iso_time(struct json_doc *doc, uint32_t node, unsigned *left);
+int64_t sender_take_epoch(struct json_doc *doc, uint32_t node, unsigned *left);
+/* The time of an event that has both. Where they agree (in the second, if one of them has nothing
+ * finer) the finer one counts; where they do not, the ISO time does, and the epoch is untaken. */
+int64_t sender_take_times(struct json_doc *doc, uint32_t iso_node, uint32_t epoch_node,
+                          int64_t *epoch_ms, unsigned *left);
+
+/* A position that is 0/0 is one that the sender does not know: unsets both. */
+void sender_drop_null_island(struct event *event, enum event_field lat, enum event_field lng);
+/* Unsets a number for which zero means that the sender does not know it. */
+void sender_drop_zero(struct event *event, enum event_field field);
+
+/* --- What is left of an object that several events stand in ------------------------------------
+ */
+
+/* Each event under the object repeats its leftovers, as no event knows the others. That could make
+ * a great many bytes of few: leftovers of more than SENDER_MAX_REPEATED_BYTES (as they came, with
+ * their names) stand in the first event only. */
+enum { SENDER_MAX_REPEATED_BYTES = 512 };
+struct sender_enclosing {
+    struct event_extra extra;
+    bool any;  /* there is something left */
+    bool once; /* too much to be repeated */
+    char text[SENDER_MAX_REPEATED_BYTES];
+};
+
+/* `left` is what sender_take_members has answered for the object (and for those that were looked
+ * into inside it). The document outlives it. */
+void sender_enclosing_init(struct sender_enclosing *enclosing, const struct json_doc *doc,
+                           uint32_t object, unsigned left);
+/* Sets what goes to the event's `extra`: what is left of its own object, and of the one around it
+ * (NULL where there is none). Call it when the event is sure to be emitted. */
+void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t object,
+                      unsigned left, struct sender_enclosing *enclosing);
+
+/* --- The end of a parse ------------------------------------------------------------------------
+ */
+
+/* What parse answers when it has gone through the whole body: SENDER_OK, but SENDER_WRONG_SHAPE
+ * with the first rejection as the problem where parts were rejected and none was of use. One broken
+ * part costs no other. */
+int sender_finish(const struct batch *batch, struct problem *problem) MUST_CHECK;
 
 #endif

@@ -23,11 +23,14 @@ void text_format_mac(uint64_t mac, char *dst);
 #define TIME_NONE INT64_MIN
 
 /* An ISO 8601 / RFC 3339 date and time: 'T', 't' or a blank between, 0-9 decimals, then 'Z', 'z',
- * +hh:mm, +hhmm or +hh. Dates 1970-9999. TIME_NONE when it is none, or names a day that is not. */
+ * +hh:mm, +hhmm or +hh (or -). What is finer than ms is cut off. A leap second (23:59:60 UTC) is
+ * the second behind it, as Unix time has it. TIME_NONE when it is none, names a day that is not, or
+ * is not within 1970-9999 UTC. */
 int64_t text_parse_iso_time(struct span text);
 /* A JSON number of seconds, fractional seconds or milliseconds since 1970, told apart by magnitude
  * (>= 1e11 is milliseconds; see SENDERS of the contract: 1e11 s would be the year 5138). Zero and
- * below, not a number, or beyond 9999-12-31: TIME_NONE. */
+ * below, not a number, or beyond 9999-12-31: TIME_NONE. What is finer than ms is cut off, exactly.
+ */
 int64_t text_parse_epoch(struct span text);
 
 /* Whether the text is exactly one JSON number (RFC 8259, 6), as senders also quote them. */
@@ -38,10 +41,19 @@ bool text_number_is_zero(struct span number);
 bool text_parse_integer(struct span text, int64_t *value);
 
 /* RFC 3339, UTC. Bytes written: 24 with milliseconds, 27 with microseconds; no NUL. The date part
- * is kept from call to call, so a run of times of one day is cheap. time in 1970-9999. */
+ * is kept from call to call, so a run of times of one day is cheap. time in 1970-9999. Not
+ * thread-safe. */
 enum { TIME_MS_TEXT_BYTES = 24, TIME_US_TEXT_BYTES = 27 };
 void text_format_time_ms(int64_t time_ms, char *dst);
 void text_format_time_us(int64_t time_us, char *dst);
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int text_hex_value(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20; /* ASCII: to lower case */
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 /* Decimal digits of a number; returns the bytes written (at most 20), no NUL. */
 enum { U64_TEXT_BYTES = 20 };

@@ -7,8 +7,9 @@ void wheel_init(struct wheel *wheel, uint64_t now_ms) {
     wheel->tick = now_ms / WHEEL_TICK_MS;
 }
 
-void wheel_node_init(struct wheel_node *node) {
+void wheel_node_init(struct wheel_node *node, void (*on_due)(struct wheel_node *node)) {
     list_init(&node->link);
+    node->on_due = on_due;
     node->deadline_ms = 0;
     node->slot_tick = 0;
 }
@@ -40,8 +41,7 @@ void wheel_disarm(struct wheel_node *node) {
 }
 
 /* Takes the slot's nodes aside first: on_due may arm a node into the very slot. */
-static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms,
-                           void (*on_due)(struct wheel_node *, void *), void *context) {
+static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms) {
     struct list *slot = &wheel->slots[wheel->tick % WHEEL_SLOTS];
     struct list due;
     unsigned count = 0;
@@ -60,14 +60,13 @@ static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms,
             continue;
         }
         node->deadline_ms = 0;
-        on_due(node, context);
+        node->on_due(node);
         count++;
     }
     return count;
 }
 
-unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms,
-                       void (*on_due)(struct wheel_node *node, void *context), void *context) {
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms) {
     uint64_t target = now_ms / WHEEL_TICK_MS;
     unsigned count = 0;
 
@@ -76,7 +75,7 @@ unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms,
         wheel->tick = target - WHEEL_SLOTS;
     while (wheel->tick < target) {
         wheel->tick++;
-        count += visit_slot(wheel, now_ms, on_due, context);
+        count += visit_slot(wheel, now_ms);
     }
     return count;
 }

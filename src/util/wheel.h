@@ -15,6 +15,7 @@ enum { WHEEL_TICK_MS = 250, WHEEL_SLOTS = 512 };
 
 struct wheel_node {
     struct list link;
+    void (*on_due)(struct wheel_node *node);
     uint64_t deadline_ms; /* 0 while not armed */
     uint64_t slot_tick;   /* the tick at which its slot is looked at next */
 };
@@ -25,14 +26,14 @@ struct wheel {
 };
 
 void wheel_init(struct wheel *wheel, uint64_t now_ms);
-void wheel_node_init(struct wheel_node *node);
+/* on_due is called when a deadline has passed, the node disarmed beforehand; it may arm and disarm
+ * any node, and free its own. */
+void wheel_node_init(struct wheel_node *node, void (*on_due)(struct wheel_node *node));
 /* Arms the node or moves its deadline, earlier or later. */
 void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms);
 /* Disarms; idempotent. */
 void wheel_disarm(struct wheel_node *node);
-/* Calls on_due for every node whose deadline has passed, each disarmed beforehand. on_due may arm
- * and disarm any node. Returns how many were called. */
-unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms,
-                       void (*on_due)(struct wheel_node *node, void *context), void *context);
+/* Calls on_due of every node whose deadline has passed. Returns how many were called. */
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms);
 
 #endif

@@ -1,0 +1,481 @@
+/* ONE connection; the only file that knows libuv, TLS and HTTP at once.
+ *
+ *              accept
+ *                |
+ *                v    handshake done, requests answered
+ *   .------> CONN_OPEN <------------.
+ *   |            |  |               | all written
+ *   |            |  `-> (writing) --'      reading stops while anything is unsent
+ *   |            |
+ *   |            | last answer given, TLS failed, deadline, drain
+ *   |            v
+ *   |       CONN_CLOSING  close_notify is in the output; written out, then FIN
+ *   |            |
+ *   |            v
+ *   |       CONN_LINGERING  reads and drops, so that the last answer is not lost to a RST
+ *   |            |
+ *   |            | EOF, error, deadline          (any state: a broken socket, hard deadline)
+ *   |            v
+ *   `------ CONN_CLOSED   uv_close is under way; on_closed frees
+ *
+ * A read runs through everything: records, plaintext, requests, events, answers, records, one
+ * write. Only callbacks of libuv and the wheel decide to close; the steps between them say what
+ * came out. */
+#include "conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "log.h"
+#include "util/clock.h"
+
+enum state { CONN_OPEN, CONN_CLOSING, CONN_LINGERING, CONN_CLOSED };
+
+/* What the connection is waiting for, and so which deadline it is under. */
+enum wait {
+    WAIT_HEAD, /* handshake and the head of a request */
+    WAIT_BODY,
+    WAIT_IDLE, /* the next request */
+    WAIT_WRITE,
+    WAIT_LINGER,
+};
+
+enum { LINGER_MS = 2000 };
+
+struct conn {
+    uv_tcp_t tcp;
+    struct conn_shared *shared;
+    struct list link;
+    struct wheel_node deadline;
+    struct tls_session tls;
+    struct http_parser http;
+    struct peer *peer;
+    uint8_t state, wait;
+    bool established,
+        answered; /* answered: a request was answered since the last deadline was set */
+    bool writing; /* a struct conn_write is in flight */
+};
+
+/* Output that the socket did not take at once. */
+struct conn_write {
+    uv_write_t request;
+    struct buf data;
+};
+
+static void conn_close(struct conn *conn);
+
+/* --- deadlines -----------------------------------------------------------------------------------
+ */
+
+static uint64_t wait_ms(const struct conn *conn) {
+    const struct conn_timeouts *timeouts = &conn->shared->timeouts;
+    switch ((enum wait)conn->wait) {
+    case WAIT_HEAD:
+        return timeouts->header_ms;
+    case WAIT_BODY:
+    case WAIT_WRITE:
+        return timeouts->body_ms;
+    case WAIT_IDLE:
+        return timeouts->keepalive_ms;
+    case WAIT_LINGER:
+        break;
+    }
+    return LINGER_MS;
+}
+
+static void set_wait(struct conn *conn, enum wait wait) {
+    conn->wait = (uint8_t)wait;
+    wheel_arm(conn->shared->wheel, &conn->deadline, uv_now(conn->shared->loop) + wait_ms(conn));
+}
+
+/* After a read or a write: a deadline begins when what is waited for changes or a request was
+ * answered; more bytes of the same head or body do not move it. */
+static void update_wait(struct conn *conn) {
+    enum wait wait = WAIT_IDLE;
+    if (conn->writing)
+        wait = WAIT_WRITE;
+    else if (conn->state != CONN_OPEN)
+        wait = WAIT_LINGER;
+    else if (http_parser_in_body(&conn->http))
+        wait = WAIT_BODY;
+    else if (http_parser_in_head(&conn->http))
+        wait = WAIT_HEAD;
+    else if (conn->wait == WAIT_HEAD && !conn->answered)
+        wait = WAIT_HEAD; /* nothing of a first request yet: the time runs from accept */
+    if (wait != conn->wait || conn->answered)
+        set_wait(conn, wait);
+    conn->answered = false;
+}
+
+/* --- output --------------------------------------------------------------------------------------
+ */
+
+static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf);
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+
+/* All of a closing connection is written: FIN, then read until the peer is done too. */
+static void start_linger(struct conn *conn) {
+    uv_os_fd_t fd;
+    conn->state = CONN_LINGERING;
+    if (uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0)
+        (void)shutdown(fd, SHUT_WR); /* fails only where the peer is gone: its EOF comes next */
+}
+
+static void on_written(uv_write_t *request, int status) {
+    struct conn_write *write = (struct conn_write *)request;
+    struct conn *conn = request->data;
+    buf_deinit(&write->data);
+    free(write);
+    if (uv_is_closing((uv_handle_t *)&conn->tcp)) /* may come with status 0 after uv_close */
+        return;
+    conn->writing = false;
+    if (status < 0 || uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) < 0) {
+        conn_close(conn);
+        return;
+    }
+    if (conn->state == CONN_CLOSING)
+        start_linger(conn);
+    update_wait(conn);
+}
+
+/* The rest that the socket did not take: copied, sent later; until then nothing is read. */
+static int write_later(struct conn *conn, const char *data, size_t len) {
+    struct conn_write *write = calloc(1, sizeof *write);
+    if (!write)
+        return UV_ENOMEM;
+    int rc = buf_append(&write->data, data, len);
+    if (rc)
+        goto fail;
+    write->request.data = conn;
+    uv_buf_t buf = uv_buf_init(write->data.ptr, (unsigned)len);
+    rc = uv_write(&write->request, (uv_stream_t *)&conn->tcp, &buf, 1, on_written);
+    if (rc)
+        goto fail;
+    conn->writing = true;
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+    return 0;
+
+fail:
+    buf_deinit(&write->data);
+    free(write);
+    return rc;
+}
+
+/* Sends what this read brought forth; one write. 0 or UV_E*. */
+static int flush(struct conn *conn) {
+    struct buf *out = &conn->shared->net_out;
+    int rc = 0;
+    if (out->len) {
+        uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
+        int sent = uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
+        if (sent == UV_EAGAIN)
+            sent = 0;
+        if (sent < 0)
+            rc = sent;
+        else if ((size_t)sent < out->len)
+            rc = write_later(conn, out->ptr + sent, out->len - (size_t)sent);
+    }
+    buf_reset(out, CONN_READ_BYTES);
+    if (rc == 0 && conn->state == CONN_CLOSING && !conn->writing)
+        start_linger(conn);
+    return rc;
+}
+
+/* --- requests ------------------------------------------------------------------------------------
+ */
+
+/* Appends an answer. `close`: it is the connection's last. 0 or -ENOMEM. */
+static int respond(struct conn *conn, struct http_response *response, bool close) {
+    response->close = close;
+    conn->answered = true;
+    conn->shared->figures.answers[response->status / 100]++;
+    if (close)
+        conn->state = CONN_CLOSING;
+    return http_respond(&conn->shared->plain_out, response);
+}
+
+static void log_refusal(const struct ingest_answer *answer) {
+    char status[8];
+    if (!answer->reason || !log_enabled(LOG_DEBUG))
+        return;
+    status[text_format_u64((uint64_t)answer->status, status)] = 0;
+    log_write(LOG_DEBUG, "request refused", "status", status, "endpoint",
+              answer->endpoint ? answer->endpoint->name : "-", "reason", answer->reason, NULL);
+}
+
+static int respond_answer(struct conn *conn, const struct http_request *request,
+                          const struct ingest_answer *answer, bool close) {
+    log_refusal(answer);
+    struct http_response response = {
+        .status = answer->status,
+        .content_type = "application/json",
+        .body = answer->body,
+        .headers = answer->headers,
+        .head = request->llhttp_method == HTTP_HEAD,
+        .minor_version = request->minor_version,
+    };
+    return respond(conn, &response, close || !request->keep_alive || conn->shared->draining);
+}
+
+static int on_head(struct conn *conn, struct http_request *request, struct ingest_answer *answer) {
+    bool waits = request->expect_continue && request->has_body &&
+                 conn->http.chunk_used == conn->http.chunk_len;
+    if (ingest_head(conn->shared->ingest, request, answer) == INGEST_GO_ON)
+        return waits ? buf_append(&conn->shared->plain_out, "HTTP/1.1 100 Continue\r\n\r\n", 25)
+                     : 0;
+    request->discard_body = true;
+    /* Who waits for 100 Continue may or may not send the body now: only closing is clear. */
+    return respond_answer(conn, request, answer, waits);
+}
+
+static int on_request(struct conn *conn, struct http_request *request,
+                      struct ingest_answer *answer) {
+    if (request->discard_body)
+        return 0; /* answered at its head */
+    ingest_request(conn->shared->ingest, request, clock_realtime_us(), answer);
+    return respond_answer(conn, request, answer, false);
+}
+
+static int on_bad(struct conn *conn, int status, const char *reason) {
+    char text[160];
+    int len = snprintf(text, sizeof text, "{\"error\":\"%s\"}\n", reason);
+    struct http_response response = {.status = status,
+                                     .content_type = "application/json",
+                                     .body = span_from(text, (size_t)len),
+                                     .minor_version = 1};
+    if (log_enabled(LOG_DEBUG))
+        log_write(LOG_DEBUG, "not HTTP", "reason", reason, NULL);
+    return respond(conn, &response, true);
+}
+
+/* Steps through a read's plaintext. What follows a last answer is not looked at. 0 or -ENOMEM. */
+static int process_plain(struct conn *conn, char *data, size_t len) {
+    struct ingest_answer answer;
+    enum http_step step;
+    int rc = 0;
+
+    http_feed(&conn->http, &conn->shared->scratch, data, len);
+    while (rc == 0 && conn->state == CONN_OPEN &&
+           (step = http_step(&conn->http)) != HTTP_STEP_MORE) {
+        if (step == HTTP_STEP_HEAD)
+            rc = on_head(conn, conn->http.request, &answer);
+        else if (step == HTTP_STEP_REQUEST)
+            rc = on_request(conn, conn->http.request, &answer);
+        else
+            rc = on_bad(conn, conn->http.bad_status, conn->http.bad_reason);
+    }
+    int end_rc = http_feed_end(&conn->http);
+    return rc ? rc : end_rc;
+}
+
+/* Encrypts the answers, and the end where this was the last. */
+static int encrypt_answers(struct conn *conn) {
+    struct conn_shared *shared = conn->shared;
+    int rc = 0;
+    if (shared->plain_out.len)
+        rc = tls_session_write(&conn->tls, &shared->net_out, shared->plain_out.ptr,
+                               shared->plain_out.len);
+    buf_reset(&shared->plain_out, CONN_READ_BYTES);
+    if (conn->state == CONN_CLOSING)
+        tls_session_shutdown(&conn->tls, &shared->net_out);
+    return rc;
+}
+
+static void note_handshake(struct conn *conn, int result) {
+    struct conn_figures *figures = &conn->shared->figures;
+    if (tls_session_is_established(&conn->tls)) {
+        conn->established = true;
+        figures->handshakes++;
+        figures->handshakes_resumed += tls_session_was_resumed(&conn->tls);
+    } else if (result == TLS_FAILED || result == TLS_CLOSED) {
+        figures->handshakes_failed++;
+        if (log_enabled(LOG_DEBUG))
+            log_write(LOG_DEBUG, "handshake failed", "reason", tls_session_failure(&conn->tls),
+                      NULL);
+    }
+}
+
+/* Everything a read brings: from records to answers in net_out. 0, or an error that closes. */
+static int process_records(struct conn *conn, const char *data, size_t len) {
+    struct conn_shared *shared = conn->shared;
+    size_t plain_len;
+    int result, rc = 0;
+
+    tls_session_feed(&conn->tls, data, len);
+    do {
+        result = tls_session_read(&conn->tls, &shared->net_out, shared->plain_in, CONN_PLAIN_BYTES,
+                                  &plain_len);
+        if (!conn->established)
+            note_handshake(conn, result);
+        if (plain_len && conn->state == CONN_OPEN)
+            rc = process_plain(conn, shared->plain_in, plain_len);
+    } while (rc == 0 && result == TLS_OK);
+    if (result != TLS_WANT && conn->state == CONN_OPEN)
+        conn->state = CONN_CLOSING; /* an alert or close_notify, ours or theirs, ends it */
+    conn->tls.in = (struct span){0};
+    return rc ? rc : encrypt_answers(conn);
+}
+
+/* --- libuv ---------------------------------------------------------------------------------------
+ */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    struct conn *conn = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(conn->shared->net_in, CONN_READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
+    struct conn *conn = stream->data;
+    int rc = 0;
+    if (len < 0) {
+        conn_close(conn);
+        return;
+    }
+    if (len == 0 || conn->state != CONN_OPEN)
+        return;
+    rc = process_records(conn, buf->base, (size_t)len);
+    if (rc == 0)
+        rc = flush(conn);
+    if (rc) {
+        buf_reset(&conn->shared->plain_out, CONN_READ_BYTES);
+        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        conn_close(conn);
+        return;
+    }
+    update_wait(conn);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct conn *conn = handle->data;
+    struct conn_shared *shared = conn->shared;
+    list_remove(&conn->link);
+    tls_session_deinit(&conn->tls);
+    http_parser_deinit(&conn->http);
+    peers_release(conn->peer);
+    free(conn);
+    shared->figures.closed++;
+    if (--shared->count == 0 && shared->on_last_closed)
+        shared->on_last_closed(shared->context);
+}
+
+/* Closes at once; idempotent, frees nothing: on_closed does. */
+static void conn_close(struct conn *conn) {
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn->state = CONN_CLOSED;
+    wheel_disarm(&conn->deadline);
+    uv_close((uv_handle_t *)&conn->tcp, on_closed);
+}
+
+/* Says goodbye as TLS wants it, after an answer where one is due. */
+static void conn_end(struct conn *conn) {
+    if (conn->state == CONN_OPEN)
+        conn->state = CONN_CLOSING;
+    if (encrypt_answers(conn) || flush(conn)) {
+        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        conn_close(conn);
+        return;
+    }
+    update_wait(conn);
+}
+
+static void on_deadline(struct wheel_node *node) {
+    struct conn *conn = container_of(node, struct conn, deadline);
+    conn->shared->figures.timeouts++;
+    if (conn->state != CONN_OPEN || conn->wait == WAIT_WRITE) {
+        conn_close(conn);
+        return;
+    }
+    if (!conn->established) {
+        conn_close(conn);
+        return;
+    }
+    if ((http_parser_in_head(&conn->http) || http_parser_in_body(&conn->http)) &&
+        on_bad(conn, 408, "the request did not come in time")) {
+        conn_close(conn);
+        return;
+    }
+    conn_end(conn);
+}
+
+static int start(struct conn *conn, uv_stream_t *listener, struct peers *peers, unsigned max) {
+    struct sockaddr_storage address;
+    int address_len = sizeof address;
+    bool full;
+    int rc = uv_accept(listener, (uv_stream_t *)&conn->tcp);
+    if (rc == 0)
+        rc = uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &address_len);
+    if (rc)
+        return rc;
+    conn->peer = peers_acquire(peers, &address, max, &full);
+    if (!conn->peer)
+        return full ? UV_E2BIG : UV_ENOMEM;
+    (void)uv_tcp_nodelay(&conn->tcp, 1); /* answers are whole in one write: nothing to wait for */
+    return uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
+}
+
+int conn_accept(struct conn_shared *shared, uv_stream_t *listener, struct tls_context *tls,
+                struct peers *peers, unsigned max_per_peer) {
+    struct conn *conn = calloc(1, sizeof *conn);
+    if (!conn)
+        return UV_ENOMEM;
+    conn->shared = shared;
+    int rc = tls_session_init(&conn->tls, tls);
+    if (rc == 0)
+        rc = uv_tcp_init(shared->loop, &conn->tcp);
+    if (rc) {
+        tls_session_deinit(&conn->tls);
+        free(conn);
+        return rc;
+    }
+    conn->tcp.data = conn;
+    wheel_node_init(&conn->deadline, on_deadline);
+    http_parser_init(&conn->http, &shared->limits);
+    list_append(&shared->conns, &conn->link);
+    shared->count++;
+    rc = start(conn, listener, peers, max_per_peer);
+    if (rc) {
+        conn_close(conn);
+        return rc;
+    }
+    shared->figures.accepted++;
+    set_wait(conn, WAIT_HEAD);
+    return 0;
+}
+
+/* --- the end -------------------------------------------------------------------------------------
+ */
+
+/* Whether a request is under way: begun, or already in the socket or TLS layer but not yet read. */
+static bool is_busy(const struct conn *conn) {
+    uv_os_fd_t fd;
+    int waiting = 0;
+    if (conn->state != CONN_OPEN || conn->writing)
+        return true;
+    if (http_parser_in_head(&conn->http) || http_parser_in_body(&conn->http))
+        return true;
+    return uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 &&
+           ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+void conn_drain_all(struct conn_shared *shared) {
+    struct list *next;
+    shared->draining = true;
+    for (struct list *link = shared->conns.next; link != &shared->conns; link = next) {
+        struct conn *conn = container_of(link, struct conn, link);
+        next = link->next;
+        if (!is_busy(conn))
+            conn_end(conn);
+    }
+}
+
+void conn_close_all(struct conn_shared *shared) {
+    struct list *next;
+    for (struct list *link = shared->conns.next; link != &shared->conns; link = next) {
+        next = link->next;
+        conn_close(container_of(link, struct conn, link));
+    }
+}

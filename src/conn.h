@@ -1,0 +1,68 @@
+/* One connection of a sender: TCP, TLS and HTTP at once. It owns its socket, its TLS session and
+ * what of a request is not whole yet; everything it needs only while it runs is its server's and
+ * shared (struct conn_shared). The state diagram is in conn.c. */
+#ifndef ROLLCALL_CONN_H
+#define ROLLCALL_CONN_H
+
+#include <uv.h>
+
+#include "http.h"
+#include "ingest.h"
+#include "peers.h"
+#include "tls.h"
+#include "util/buf.h"
+#include "util/err.h"
+#include "util/list.h"
+#include "util/wheel.h"
+
+enum {
+    CONN_READ_BYTES = 64 * 1024,
+    /* BoringSSL may hold a partial record from before: a read's plaintext is one record longer. */
+    CONN_PLAIN_BYTES = CONN_READ_BYTES + TLS_MAX_RECORD_PLAINTEXT,
+};
+
+struct conn_timeouts {
+    uint64_t header_ms, body_ms, keepalive_ms;
+};
+
+/* What came of connections since start. */
+struct conn_figures {
+    uint64_t accepted, closed;
+    uint64_t handshakes, handshakes_resumed, handshakes_failed;
+    uint64_t answers[6]; /* by the status' first digit */
+    uint64_t timeouts;
+};
+
+/* What all connections of a thread share. Buffers hold nothing between two callbacks. */
+struct conn_shared {
+    uv_loop_t *loop;
+    struct ingest *ingest;
+    struct wheel *wheel;
+    struct http_limits limits;
+    struct conn_timeouts timeouts;
+    struct conn_figures figures;
+    struct list conns; /* all that are not closed */
+    unsigned count;
+    bool draining;                         /* every answer is the last of its connection */
+    void (*on_last_closed)(void *context); /* called when count falls to 0; may be NULL */
+    void *context;
+    struct http_request scratch;
+    struct buf plain_out; /* answers */
+    struct buf net_out;   /* TLS records */
+    char net_in[CONN_READ_BYTES];
+    char plain_in[CONN_PLAIN_BYTES + HTTP_BODY_PADDING];
+};
+
+struct conn;
+
+/* Accepts the connection that waits on the listener. `peers` and `max_per_peer` bound how many one
+ * address may hold. 0; UV_E* where it was not accepted or closed at once (-EMFILE ..., -ENOMEM,
+ * UV_E2BIG past the bound). */
+int conn_accept(struct conn_shared *shared, uv_stream_t *listener, struct tls_context *tls,
+                struct peers *peers, unsigned max_per_peer) MUST_CHECK;
+/* From now on: connections with nothing under way are closed, the others with their next answer. */
+void conn_drain_all(struct conn_shared *shared);
+/* Closes every connection at once. */
+void conn_close_all(struct conn_shared *shared);
+
+#endif

@@ -1,0 +1,217 @@
+/* The window of ids; see dedupe.h. */
+#include "dedupe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "util/buf.h"
+
+enum { WAYS = 5 };
+
+struct bucket {
+    uint64_t tags[WAYS];
+    uint32_t seen_s[WAYS]; /* 0: empty */
+    uint32_t unused;
+};
+_Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
+
+/* What a place held before the open batch wrote to it. */
+struct undo {
+    uint32_t bucket;
+    uint32_t seen_s;
+    uint64_t tag;
+    uint32_t way;
+    uint32_t evicted;
+};
+
+struct dedupe {
+    struct bucket *buckets;
+    uint32_t bucket_count;
+    uint32_t window_s;
+    struct buf undo; /* struct undo, oldest first */
+    uint64_t ids, evicted;
+    size_t bytes;
+};
+
+enum { UNDO_KEEP_BYTES = 1 << 20 };
+
+int dedupe_new(struct dedupe **out, size_t max_ids, uint32_t window_s) {
+    if (max_ids == 0 || window_s == 0 || max_ids > UINT32_MAX)
+        return -EINVAL;
+    struct dedupe *dedupe = calloc(1, sizeof *dedupe);
+    if (!dedupe)
+        return -ENOMEM;
+    size_t count = max_ids * DEDUPE_BYTES_PER_ID / sizeof(struct bucket);
+    dedupe->bucket_count = (uint32_t)(count ? count : 1);
+    dedupe->window_s = window_s;
+    dedupe->bytes = dedupe->bucket_count * sizeof(struct bucket);
+    /* Zeroed, aligned, and not touched before it is used: an idle node does not pay for it. */
+    dedupe->buckets =
+        mmap(NULL, dedupe->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (dedupe->buckets == MAP_FAILED) {
+        free(dedupe);
+        return -ENOMEM;
+    }
+    (void)madvise(dedupe->buckets, dedupe->bytes, MADV_HUGEPAGE); /* a wish, for the TLB's sake */
+    *out = dedupe;
+    return 0;
+}
+
+void dedupe_free(struct dedupe *dedupe) {
+    if (!dedupe)
+        return;
+    munmap(dedupe->buckets, dedupe->bytes);
+    buf_deinit(&dedupe->undo);
+    free(dedupe);
+}
+
+/* A 32-bit hash onto 0 .. count - 1, evenly, without a division. */
+static uint32_t scale(uint32_t hash, uint32_t count) {
+    return (uint32_t)((uint64_t)hash * count >> 32);
+}
+
+/* The two buckets of a tag: both follow from it, so that an id can be moved from one to the other.
+ */
+static uint32_t bucket_of(const struct dedupe *dedupe, uint64_t tag, int which) {
+    return scale((uint32_t)(which ? tag >> 32 : tag), dedupe->bucket_count);
+}
+
+static uint64_t tag_of(const uint8_t id[HASH_BYTES]) {
+    uint64_t tag;
+    memcpy(&tag, id, sizeof tag);
+    return tag;
+}
+
+void dedupe_prefetch(const struct dedupe *dedupe, const uint8_t id[HASH_BYTES]) {
+    uint64_t tag = tag_of(id);
+    __builtin_prefetch(&dedupe->buckets[bucket_of(dedupe, tag, 0)]);
+    __builtin_prefetch(&dedupe->buckets[bucket_of(dedupe, tag, 1)]);
+}
+
+struct place {
+    uint32_t bucket;
+    uint32_t way;
+};
+
+static bool find(const struct dedupe *dedupe, const uint32_t buckets[2], uint64_t tag,
+                 struct place *place) {
+    for (int b = 0; b < 2; b++) {
+        const struct bucket *bucket = &dedupe->buckets[buckets[b]];
+        for (uint32_t way = 0; way < WAYS; way++) {
+            if (bucket->tags[way] == tag && bucket->seen_s[way]) {
+                *place = (struct place){buckets[b], way};
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Where a new id goes: the place that was seen longest ago, an empty one before all others, and of
+ * two buckets with empty places the emptier (that is what keeps both from filling up). */
+static struct place choose(const struct dedupe *dedupe, const uint32_t buckets[2]) {
+    struct place oldest[2];
+    uint32_t seen[2], empty[2] = {0, 0};
+    for (int b = 0; b < 2; b++) {
+        const struct bucket *bucket = &dedupe->buckets[buckets[b]];
+        oldest[b] = (struct place){buckets[b], 0};
+        seen[b] = UINT32_MAX;
+        for (uint32_t way = 0; way < WAYS; way++) {
+            empty[b] += bucket->seen_s[way] == 0;
+            if (bucket->seen_s[way] < seen[b]) {
+                seen[b] = bucket->seen_s[way];
+                oldest[b].way = way;
+            }
+        }
+    }
+    if (empty[0] || empty[1])
+        return oldest[empty[1] > empty[0]];
+    return oldest[seen[1] < seen[0]];
+}
+
+/* Writes to a place, and notes what it held. */
+static int put(struct dedupe *dedupe, struct place place, uint64_t tag, uint32_t now_s,
+               bool evicts) {
+    struct bucket *bucket = &dedupe->buckets[place.bucket];
+    struct undo undo = {place.bucket, bucket->seen_s[place.way], bucket->tags[place.way], place.way,
+                        evicts};
+    int rc = buf_append(&dedupe->undo, &undo, sizeof undo);
+    if (rc)
+        return rc;
+    dedupe->ids += undo.seen_s == 0;
+    dedupe->evicted += evicts;
+    bucket->tags[place.way] = tag;
+    bucket->seen_s[place.way] = now_s;
+    return 0;
+}
+
+static bool is_live(const struct dedupe *dedupe, struct place place, uint32_t now_s) {
+    uint32_t seen_s = dedupe->buckets[place.bucket].seen_s[place.way];
+    return seen_s && now_s - seen_s <= dedupe->window_s;
+}
+
+/* Both buckets are full of live ids: moves one of these to its other bucket where that has a place
+ * that is free or expired; `place` is the one left. 0, 1 where none could move, or -ENOMEM. */
+static int make_place(struct dedupe *dedupe, const uint32_t buckets[2], uint32_t now_s,
+                      struct place *place) {
+    for (int b = 0; b < 2; b++) {
+        for (uint32_t way = 0; way < WAYS; way++) {
+            const struct bucket *bucket = &dedupe->buckets[buckets[b]];
+            uint64_t tag = bucket->tags[way];
+            uint32_t first = bucket_of(dedupe, tag, 0);
+            uint32_t other = first == buckets[b] ? bucket_of(dedupe, tag, 1) : first;
+            struct place to = choose(dedupe, (uint32_t[2]){other, other});
+            if (is_live(dedupe, to, now_s))
+                continue;
+            *place = (struct place){buckets[b], way};
+            return put(dedupe, to, tag, bucket->seen_s[way], false);
+        }
+    }
+    return 1;
+}
+
+int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now_s) {
+    uint64_t tag = tag_of(id);
+    uint32_t buckets[2] = {bucket_of(dedupe, tag, 0), bucket_of(dedupe, tag, 1)};
+    struct place place;
+    bool evicts = false;
+    int rc;
+
+    if (find(dedupe, buckets, tag, &place)) {
+        bool live = is_live(dedupe, place, now_s);
+        rc = put(dedupe, place, tag, now_s, false);
+        return rc ? rc : live;
+    }
+    place = choose(dedupe, buckets);
+    if (is_live(dedupe, place, now_s)) {
+        rc = make_place(dedupe, buckets, now_s, &place);
+        if (rc < 0)
+            return rc;
+        evicts = rc;
+    }
+    return put(dedupe, place, tag, now_s, evicts);
+}
+
+void dedupe_commit(struct dedupe *dedupe) {
+    buf_reset(&dedupe->undo, UNDO_KEEP_BYTES);
+}
+
+void dedupe_abort(struct dedupe *dedupe) {
+    struct undo undo;
+    while (dedupe->undo.len) { /* newest first: a place may have been written to twice */
+        dedupe->undo.len -= sizeof undo;
+        memcpy(&undo, dedupe->undo.ptr + dedupe->undo.len, sizeof undo);
+        struct bucket *bucket = &dedupe->buckets[undo.bucket];
+        bucket->tags[undo.way] = undo.tag;
+        bucket->seen_s[undo.way] = undo.seen_s;
+        dedupe->ids -= undo.seen_s == 0;
+        dedupe->evicted -= undo.evicted;
+    }
+    dedupe_commit(dedupe);
+}
+
+struct dedupe_figures dedupe_figures(const struct dedupe *dedupe) {
+    return (struct dedupe_figures){dedupe->ids, dedupe->evicted, dedupe->bytes};
+}

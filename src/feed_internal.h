@@ -1,0 +1,88 @@
+/* What feed.c (connections) and feed_stream.c (what a stream says) share. */
+#ifndef ROLLCALL_FEED_INTERNAL_H
+#define ROLLCALL_FEED_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "feed.h"
+#include "http.h"
+#include "util/buf.h"
+#include "util/list.h"
+
+enum {
+    FEED_READ_BYTES = 16 * 1024,
+    FEED_CHUNK_BYTES = 64 * 1024, /* of lines in one write; one line may be longer */
+    FEED_CHUNKS_PER_TURN = 4,     /* then the other readers and the senders have their turn */
+    FEED_OUT_KEEP_BYTES = 256 * 1024,
+};
+
+enum reader_state {
+    READER_REQUEST, /* reads requests */
+    READER_STREAM,  /* a stream is under way */
+    READER_LAST,    /* what is being written is the connection's last */
+    READER_CLOSED,  /* uv_close is under way */
+};
+
+/* One connection of a local program. */
+struct reader {
+    uv_pipe_t pipe;
+    struct feed *feed;
+    struct list link;
+    struct wheel_node deadline;
+    struct http_parser http;
+    struct buf early; /* what came while an answer was under way */
+    uint8_t state;
+    bool writing;     /* a write is in flight: nothing is sent until it is done */
+    bool last;        /* the connection ends with this answer */
+    bool half_closed; /* the peer has shut down its sending side */
+    /* the stream */
+    bool follow, chunked, head_only;
+    bool behind;   /* has more to get than one turn gives */
+    uint64_t left; /* of limit */
+    struct ring_cursor cursor;
+};
+
+struct feed {
+    uv_loop_t *loop;
+    struct ring *ring;
+    struct wheel *wheel;
+    struct feed_options options;
+    struct http_limits limits;
+    uv_pipe_t listener;
+    uv_idle_t idle;
+    unsigned handles; /* of these two that are not closed */
+    bool bound, draining, behind;
+    dev_t device; /* of the socket file, to know it again */
+    ino_t inode;
+    struct list readers;
+    unsigned reader_count;
+    void (*on_done)(void *context);
+    void *done_context;
+    struct http_request scratch;
+    struct buf out; /* what is about to be sent; empty between two callbacks */
+    char in[FEED_READ_BYTES + HTTP_BODY_PADDING];
+};
+
+/* --- feed.c, for feed_stream.c --- */
+
+/* Sends feed->out; what the socket does not take goes on later (reader->writing). 0 or negative. */
+int reader_send(struct reader *reader) MUST_CHECK;
+/* The answer in feed->out is complete: sends it, then the next request, or the end. */
+void reader_finish(struct reader *reader);
+/* An error of its socket or of memory: closes it. */
+void reader_fail(struct reader *reader);
+/* A whole answer with a JSON body of at most 511 bytes. */
+void reader_answer(struct reader *reader, int status, const char *headers, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+/* Takes up requests that came while an answer was under way. */
+void reader_go_on(struct reader *reader);
+void feed_note_behind(struct feed *feed);
+
+/* --- feed_stream.c, for feed.c --- */
+
+/* Answers GET /v1/events: 400, or a stream that has begun. */
+void reader_start_stream(struct reader *reader, struct http_request *request);
+/* Sends what the ring has for it, as much as one turn gives. */
+void reader_pump(struct reader *reader);
+
+#endif

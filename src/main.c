@@ -1,0 +1,126 @@
+/* rollcalld: options, build the world, run, tear down. */
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "config.h"
+#include "log.h"
+#include "server.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "usage: rollcalld --config FILE [--check | --dump-config]\n"
+    "\n"
+    "Takes presence webhooks over HTTPS and hands their events to local programs\n"
+    "over a Unix socket.\n"
+    "\n"
+    "  -c, --config FILE   the configuration\n"
+    "      --check         check the configuration, print every problem, exit 0 or 2\n"
+    "      --dump-config   print the effective configuration, secrets masked, and exit\n"
+    "  -h, --help          this text\n"
+    "  -V, --version       the version\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT answer what is under way, then exit; a second one exits at once.\n"
+    "Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration.\n";
+
+struct options {
+    const char *config;
+    bool check, dump;
+};
+
+static int bad_usage(void) {
+    fprintf(stderr, "Try 'rollcalld --help'.\n");
+    return EXIT_USAGE;
+}
+
+/* EXIT_DONE and *done where there is nothing left to do; EXIT_USAGE after a message. */
+static int parse_options(int argc, char **argv, struct options *options, bool *done) {
+    enum { OPTION_CHECK = 256, OPTION_DUMP };
+    static const struct option table[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, OPTION_CHECK},
+        {"dump-config", no_argument, NULL, OPTION_DUMP},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case OPTION_CHECK:
+            options->check = true;
+            break;
+        case OPTION_DUMP:
+            options->dump = true;
+            break;
+        case 'h':
+            *done = true;
+            return fputs(usage, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+        case 'V':
+            *done = true;
+            return printf("rollcalld %s\n", ROLLCALL_VERSION) < 0 ? EXIT_FAILED : EXIT_DONE;
+        default:
+            return bad_usage();
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "rollcalld: unexpected argument '%s'\n", argv[optind]);
+        return bad_usage();
+    }
+    if (!options->config) {
+        fprintf(stderr, "rollcalld: --config FILE is missing\n");
+        return bad_usage();
+    }
+    return EXIT_DONE;
+}
+
+static int run(const struct config *config) {
+    struct server *server;
+    char error[512];
+    uv_loop_t loop;
+
+    CRYPTO_library_init();
+    signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of its write, not of the node */
+    int rc = uv_loop_init(&loop);
+    if (rc) {
+        fprintf(stderr, "rollcalld: event loop: %s\n", uv_strerror(rc));
+        return EXIT_FAILED;
+    }
+    if (server_new(&server, &loop, config, error, sizeof error)) {
+        fprintf(stderr, "rollcalld: %s\n", error);
+        uv_loop_close(&loop);
+        return EXIT_FAILED;
+    }
+    rc = server_run(server);
+    server_free(server);
+    uv_loop_close(&loop);
+    return rc ? EXIT_FAILED : EXIT_DONE;
+}
+
+int main(int argc, char **argv) {
+    struct options options = {0};
+    struct config *config;
+    bool done = false;
+
+    int rc = parse_options(argc, argv, &options, &done);
+    if (rc || done)
+        return rc;
+    if (config_load(&config, options.config, stderr))
+        return EXIT_USAGE;
+    if (options.dump)
+        config_dump(config, stdout);
+    if (!options.dump && !options.check) {
+        log_init((enum log_level)config->log_level, config->log_json);
+        rc = run(config);
+    }
+    config_free(config);
+    return rc;
+}

@@ -1,0 +1,348 @@
+/* The registry of senders, and what they share; see sender.h. */
+#include "sender.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "batch.h"
+
+const struct sender *const senders[] = {&sender_aerohive, &sender_json, NULL};
+
+const struct sender *sender_find(struct span name) {
+    for (const struct sender *const *sender = senders; *sender; sender++)
+        if (span_equals(name, span_from_string((*sender)->name)))
+            return *sender;
+    return NULL;
+}
+
+void problem_set(struct problem *problem, const char *message, const char *path_format, ...) {
+    va_list args;
+    va_start(args, path_format);
+    vsnprintf(problem->path, sizeof problem->path, path_format, args);
+    va_end(args);
+    snprintf(problem->message, sizeof problem->message, "%s", message);
+}
+
+int sender_finish(const struct batch *batch, struct problem *problem) {
+    if (batch->accepted || batch->duplicates || !batch->rejected)
+        return SENDER_OK;
+    *problem = batch->first_rejection;
+    return SENDER_WRONG_SHAPE;
+}
+
+/* --- Values -------------------------------------------------------------------------------------
+ */
+
+struct span sender_string(const struct json_doc *doc, uint32_t node,
+                          char scratch[SENDER_SCRATCH_BYTES]) {
+    struct span text = json_text(doc, node);
+    if (!(doc->nodes[node].flags & JSON_ESCAPED))
+        return text;
+    if (text.len > SENDER_SCRATCH_BYTES)
+        return (struct span){0};
+    return span_from(scratch, json_unescape(text, scratch));
+}
+
+/* What senders write where there is no number. */
+static bool is_no_number(struct span text) {
+    return text.len == 0 || span_equals_nocase(text, SPAN("NaN"));
+}
+
+static bool take_text(const struct json_doc *doc, uint32_t value, unsigned field,
+                      struct event *event) {
+    if (json_type(doc, value) >= JSON_OBJECT)
+        return false;
+    event_set(event, field, json_text(doc, value));
+    return true;
+}
+
+static bool take_number(const struct json_doc *doc, uint32_t value, unsigned field,
+                        struct event *event) {
+    struct span text = json_text(doc, value);
+    if (json_type(doc, value) == JSON_STRING) {
+        text = span_trim(text);
+        if (is_no_number(text))
+            return true;
+        if (!text_is_number(text))
+            return false;
+    } else if (json_type(doc, value) != JSON_NUMBER) {
+        return false;
+    }
+    event_set(event, field, text);
+    return true;
+}
+
+static bool take_mac(const struct json_doc *doc, uint32_t value, uint64_t *mac) {
+    char scratch[SENDER_SCRATCH_BYTES];
+    if (json_type(doc, value) != JSON_STRING)
+        return false;
+    struct span text = sender_string(doc, value, scratch);
+    *mac = text_parse_mac(text);
+    return *mac != MAC_NONE || (!span_is_absent(text) && text.len == 0);
+}
+
+/* --- Members ------------------------------------------------------------------------------------
+ */
+
+/* As memcmp == 0, without a call for what names usually are. */
+static inline bool same_bytes(const char *a, const char *b, size_t len) {
+    uint64_t a_head, a_tail, b_head, b_tail;
+    if (len < 4 || len > 16) {
+        size_t i = 0;
+        while (i < len && a[i] == b[i])
+            i++;
+        return i == len;
+    }
+    if (len < 8) {
+        uint32_t a32, b32, a32_tail, b32_tail;
+        memcpy(&a32, a, 4);
+        memcpy(&b32, b, 4);
+        memcpy(&a32_tail, a + len - 4, 4);
+        memcpy(&b32_tail, b + len - 4, 4);
+        return ((a32 ^ b32) | (a32_tail ^ b32_tail)) == 0;
+    }
+    memcpy(&a_head, a, 8);
+    memcpy(&b_head, b, 8);
+    memcpy(&a_tail, a + len - 8, 8);
+    memcpy(&b_tail, b + len - 8, 8);
+    return ((a_head ^ b_head) | (a_tail ^ b_tail)) == 0;
+}
+
+static inline bool is_named(const struct json_doc *doc, uint32_t key, struct span name) {
+    const struct json_node *node = &doc->nodes[key];
+    if (__builtin_expect(node->flags & JSON_ESCAPED, 0))
+        return json_string_equals(doc, key, name);
+    return node->len == name.len && same_bytes(doc->text + node->start, name.ptr, name.len);
+}
+
+/* The member's place in the table, from the expected one on; table_len where it has none. */
+static inline size_t find_member(const struct json_doc *doc, uint32_t key,
+                                 const struct member *table, size_t table_len, size_t expected) {
+    for (size_t i = expected; i < table_len; i++)
+        if (is_named(doc, key, table[i].name))
+            return i;
+    for (size_t i = 0; i < expected; i++)
+        if (is_named(doc, key, table[i].name))
+            return i;
+    return table_len;
+}
+
+static void mark_whole(struct json_doc *doc, uint32_t key) {
+    doc->nodes[key].flags |= JSON_TAKEN;
+    doc->nodes[key + 1].flags |= JSON_TAKEN;
+}
+
+static inline bool take_value(struct json_doc *doc, uint32_t value, const struct member *member,
+                              struct event *event, uint32_t *nodes) {
+    if (member->take == TAKE_NODE) {
+        nodes[member->target] = value;
+        return true;
+    }
+    if (json_type(doc, value) == JSON_NULL)
+        return true;
+    switch (member->take) {
+    case TAKE_TEXT:
+        return take_text(doc, value, member->target, event);
+    case TAKE_NUMBER:
+        return take_number(doc, value, member->target, event);
+    case TAKE_CLIENT_MAC:
+        return take_mac(doc, value, &event->client_mac);
+    case TAKE_AP_MAC:
+        return take_mac(doc, value, &event->ap_mac);
+    case TAKE_RAW:
+        event_set(event, member->target, json_raw(doc, value));
+        break;
+    case TAKE_IGNORE:
+    case TAKE_NODE:
+        break;
+    }
+    doc->nodes[value].flags |= JSON_TAKEN;
+    return true;
+}
+
+/* Undoes an earlier member of the same name, which is gone now. */
+static unsigned drop_earlier(struct json_doc *doc, uint32_t key, const struct member *member,
+                             struct event *event, uint32_t *nodes) {
+    bool was_left = !(doc->nodes[key].flags & JSON_TAKEN);
+    mark_whole(doc, key);
+    switch (member->take) {
+    case TAKE_TEXT:
+    case TAKE_NUMBER:
+    case TAKE_RAW:
+        event_set(event, member->target, (struct span){0});
+        break;
+    case TAKE_CLIENT_MAC:
+        event->client_mac = MAC_NONE;
+        break;
+    case TAKE_AP_MAC:
+        event->ap_mac = MAC_NONE;
+        break;
+    case TAKE_NODE:
+        nodes[member->target] = 0;
+        break;
+    case TAKE_IGNORE:
+        break;
+    }
+    return was_left;
+}
+
+/* Whether two keys mean the same. */
+static bool is_same_key(const struct json_doc *doc, uint32_t a, uint32_t b) {
+    char scratch[SENDER_SCRATCH_BYTES];
+    if (!((doc->nodes[a].flags | doc->nodes[b].flags) & JSON_ESCAPED))
+        return span_equals(json_text(doc, a), json_text(doc, b));
+    struct span name = sender_string(doc, a, scratch);
+    return !span_is_absent(name) && json_string_equals(doc, b, name);
+}
+
+/* Of untaken members with the same name, the last stays. Returns how many went. */
+static unsigned drop_repeated(struct json_doc *doc, uint32_t object, unsigned left) {
+    uint32_t keys[SENDER_MAX_COMPARED];
+    unsigned count = 0, dropped = 0;
+    if (left > SENDER_MAX_COMPARED)
+        return 0;
+    uint32_t end = doc->nodes[object].next;
+    for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
+        if (doc->nodes[key].flags & JSON_TAKEN)
+            continue;
+        for (unsigned i = 0; i < count; i++) {
+            if (!is_same_key(doc, keys[i], key))
+                continue;
+            mark_whole(doc, keys[i]);
+            keys[i] = keys[--count];
+            dropped++;
+            break; /* those before it have dropped theirs */
+        }
+        keys[count++] = key;
+    }
+    return dropped;
+}
+
+unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct member *table,
+                             size_t table_len, struct event *event, uint32_t *nodes) {
+    uint32_t seen_keys[SENDER_MAX_MEMBERS]; /* set where seen has the bit */
+    uint64_t seen = 0;
+    size_t expected = 0;
+    unsigned left = 0;
+    if (json_type(doc, object) != JSON_OBJECT)
+        return 0;
+    uint32_t end = doc->nodes[object].next;
+    for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
+        size_t i = find_member(doc, key, table, table_len, expected);
+        if (i == table_len) {
+            left++;
+            continue;
+        }
+        if (seen >> i & 1)
+            left -= drop_earlier(doc, seen_keys[i], &table[i], event, nodes);
+        seen |= 1ULL << i;
+        seen_keys[i] = key;
+        expected = i + 1;
+        if (take_value(doc, key + 1, &table[i], event, nodes))
+            doc->nodes[key].flags |= JSON_TAKEN;
+        else
+            left++;
+    }
+    return left > 1 ? left - drop_repeated(doc, object, left) : left;
+}
+
+/* --- Times and places ---------------------------------------------------------------------------
+ */
+
+static bool is_missing(const struct json_doc *doc, uint32_t node) {
+    return !node || json_type(doc, node) == JSON_NULL;
+}
+
+int64_t sender_take_iso_time(struct json_doc *doc, uint32_t node, unsigned *left) {
+    char scratch[SENDER_SCRATCH_BYTES];
+    if (is_missing(doc, node))
+        return TIME_NONE;
+    int64_t time = TIME_NONE;
+    if (json_type(doc, node) == JSON_STRING) {
+        struct span text = sender_string(doc, node, scratch);
+        if (!span_is_absent(text) && text.len == 0)
+            return TIME_NONE;
+        time = text_parse_iso_time(text);
+    }
+    if (time == TIME_NONE)
+        sender_untake(doc, node, left);
+    return time;
+}
+
+int64_t sender_take_epoch(struct json_doc *doc, uint32_t node, unsigned *left) {
+    char scratch[SENDER_SCRATCH_BYTES];
+    if (is_missing(doc, node))
+        return TIME_NONE;
+    struct span text = {0};
+    if (json_type(doc, node) == JSON_NUMBER)
+        text = json_text(doc, node);
+    else if (json_type(doc, node) == JSON_STRING)
+        text = span_trim(sender_string(doc, node, scratch));
+    int64_t time = text_parse_epoch(text);
+    bool unknown = !span_is_absent(text) &&
+                   (is_no_number(text) || (text_is_number(text) && text_number_is_zero(text)));
+    if (time == TIME_NONE && !unknown)
+        sender_untake(doc, node, left);
+    return time;
+}
+
+static bool times_agree(int64_t iso_ms, int64_t epoch_ms) {
+    if (iso_ms == epoch_ms)
+        return true;
+    return iso_ms / 1000 == epoch_ms / 1000 && (iso_ms % 1000 == 0 || epoch_ms % 1000 == 0);
+}
+
+int64_t sender_take_times(struct json_doc *doc, uint32_t iso_node, uint32_t epoch_node,
+                          int64_t *epoch_ms, unsigned *left) {
+    int64_t iso_ms = sender_take_iso_time(doc, iso_node, left);
+    *epoch_ms = sender_take_epoch(doc, epoch_node, left);
+    if (iso_ms == TIME_NONE || *epoch_ms == TIME_NONE)
+        return iso_ms == TIME_NONE ? *epoch_ms : iso_ms;
+    if (times_agree(iso_ms, *epoch_ms))
+        return iso_ms > *epoch_ms ? iso_ms : *epoch_ms;
+    sender_untake(doc, epoch_node, left);
+    return iso_ms;
+}
+
+void sender_drop_null_island(struct event *event, enum event_field lat, enum event_field lng) {
+    if (event_has(event, lat) && event_has(event, lng) && text_number_is_zero(event->fields[lat]) &&
+        text_number_is_zero(event->fields[lng]))
+        event->present &= ~(1ULL << lat | 1ULL << lng);
+}
+
+void sender_drop_zero(struct event *event, enum event_field field) {
+    if (event_has(event, field) && text_number_is_zero(event->fields[field]))
+        event->present &= ~(1ULL << field);
+}
+
+/* --- Leftovers ----------------------------------------------------------------------------------
+ */
+
+void sender_enclosing_init(struct sender_enclosing *enclosing, const struct json_doc *doc,
+                           uint32_t object, unsigned left) {
+    enclosing->any = left > 0;
+    enclosing->once = false;
+    if (!left)
+        return;
+    enclosing->once = event_leftovers_bound(doc, object) > SENDER_MAX_REPEATED_BYTES;
+    if (enclosing->once) {
+        enclosing->extra = (struct event_extra){.doc = doc, .object = object};
+    } else {
+        size_t len = event_leftovers_write(doc, object, enclosing->text);
+        enclosing->extra = (struct event_extra){.members = span_from(enclosing->text, len)};
+    }
+}
+
+void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t object,
+                      unsigned left, struct sender_enclosing *enclosing) {
+    event->extra_count = 0;
+    bool around = enclosing && enclosing->any;
+    if (!left && !around)
+        return;
+    event->extra[event->extra_count++] = left ? (struct event_extra){.doc = doc, .object = object}
+                                              : (struct event_extra){.members = SPAN("")};
+    if (!around)
+        return;
+    event->extra[event->extra_count++] = enclosing->extra;
+    enclosing->any = !enclosing->once;
+}

@@ -1,0 +1,377 @@
+/* Listeners, limits, the loop's turn and the end of the node; see server.h.
+ *
+ * A loop turn: reads (each through to its answer), then on_check: the feed is woken once if the
+ * ring has grown. The end (SIGTERM, SIGINT): listeners close, idle connections close, the others
+ * with their next answer; when the last is gone, or a quarter of drain_timeout before it passes,
+ * readers get the rest and their end of stream; then everything closes. A second signal ends at
+ * once. */
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conn.h"
+#include "feed.h"
+#include "ingest.h"
+#include "log.h"
+#include "peers.h"
+#include "ring.h"
+#include "tls.h"
+#include "util/wheel.h"
+
+enum {
+    LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
+    FEED_MAX_READERS = 1024,
+};
+
+struct listener {
+    uv_tcp_t tcp;
+    struct server *server;
+    char name[INET6_ADDRSTRLEN + 10]; /* "127.0.0.1:8443", "[::1]:8443" */
+};
+
+struct server {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct tls_context *tls;
+    struct ring *ring;
+    struct feed *feed;
+    struct ingest ingest;
+    struct wheel wheel;
+    struct peers peers;
+    struct conn_shared *conns;
+    struct listener *listeners[CONFIG_MAX_LISTEN];
+    uv_timer_t tick, drain_timer;
+    uv_check_t check;
+    uv_signal_t signals[2];
+    bool handles_open; /* of the five above */
+    uint64_t fed_seq;  /* ring_next_seq when the feed was last woken */
+    uint64_t refused;  /* connections past a limit */
+    bool draining, feed_draining;
+};
+
+/* --- the loop's turn -----------------------------------------------------------------------------
+ */
+
+static void on_tick(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    wheel_advance(&server->wheel, uv_now(server->loop));
+}
+
+static void on_check(uv_check_t *check) {
+    struct server *server = check->data;
+    uint64_t seq = ring_next_seq(server->ring);
+    if (seq == server->fed_seq)
+        return;
+    server->fed_seq = seq;
+    feed_wake(server->feed);
+}
+
+/* Past max_connections: taken and closed, so that the peer learns it at once. */
+static void refuse(struct server *server, uv_stream_t *listener) {
+    uv_tcp_t *tcp = malloc(sizeof *tcp);
+    server->refused++;
+    if (!tcp || uv_tcp_init(server->loop, tcp)) {
+        free(tcp);
+        return;
+    }
+    (void)uv_accept(listener, (uv_stream_t *)tcp);
+    uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
+}
+
+static void on_connection(uv_stream_t *stream, int status) {
+    struct listener *listener = stream->data;
+    struct server *server = listener->server;
+    const struct config *config = server->config;
+    if (status < 0) {
+        log_write(LOG_WARNING, "accept failed", "address", listener->name, "reason",
+                  uv_strerror(status), NULL);
+        return;
+    }
+    if (server->conns->count >= config->max_connections) {
+        refuse(server, stream);
+        return;
+    }
+    int rc = conn_accept(server->conns, stream, server->tls, &server->peers,
+                         config->max_connections_per_ip);
+    if (rc)
+        server->refused++;
+}
+
+/* --- the end -------------------------------------------------------------------------------------
+ */
+
+static void close_handles(struct server *server) {
+    if (!server->handles_open)
+        return;
+    server->handles_open = false;
+    uv_close((uv_handle_t *)&server->tick, NULL);
+    uv_close((uv_handle_t *)&server->drain_timer, NULL);
+    uv_close((uv_handle_t *)&server->check, NULL);
+    uv_close((uv_handle_t *)&server->signals[0], NULL);
+    uv_close((uv_handle_t *)&server->signals[1], NULL);
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static void close_listeners(struct server *server) {
+    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
+        if (server->listeners[i])
+            uv_close((uv_handle_t *)&server->listeners[i]->tcp, on_listener_closed);
+        server->listeners[i] = NULL;
+    }
+}
+
+/* Everything at once; the loop ends when the last handle is closed. */
+static void close_all(struct server *server) {
+    close_listeners(server);
+    if (server->conns) {
+        server->conns->on_last_closed = NULL;
+        conn_close_all(server->conns);
+    }
+    if (server->feed)
+        feed_close(server->feed);
+    close_handles(server);
+}
+
+static void on_feed_drained(void *context) {
+    close_all(context);
+}
+
+static void drain_feed(struct server *server) {
+    if (server->feed_draining)
+        return;
+    server->feed_draining = true;
+    feed_drain(server->feed, on_feed_drained, server);
+}
+
+static void on_last_closed(void *context) {
+    drain_feed(context);
+}
+
+/* Three quarters of drain_timeout are the senders', the last is the readers'. */
+static void on_drain_timer(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    if (server->feed_draining) {
+        log_write(LOG_WARNING, "drain_timeout passed: closing what is left", NULL);
+        close_all(server);
+        return;
+    }
+    server->conns->on_last_closed = NULL;
+    conn_close_all(server->conns);
+    uv_timer_start(timer, on_drain_timer, server->config->drain_timeout_ms / 4, 0);
+    drain_feed(server);
+}
+
+static void drain(struct server *server) {
+    server->draining = true;
+    close_listeners(server);
+    uv_timer_start(&server->drain_timer, on_drain_timer, server->config->drain_timeout_ms * 3 / 4,
+                   0);
+    server->conns->on_last_closed = on_last_closed;
+    conn_drain_all(server->conns);
+    if (server->conns->count == 0)
+        drain_feed(server);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct server *server = handle->data;
+    const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
+    if (server->draining) {
+        log_write(LOG_WARNING, "second signal: ending at once", "signal", name, NULL);
+        close_all(server);
+        return;
+    }
+    log_write(LOG_INFO, "draining", "signal", name, NULL);
+    drain(server);
+}
+
+/* --- the start -----------------------------------------------------------------------------------
+ */
+
+static int fail(char *error, size_t error_len, const char *what, const char *why) {
+    snprintf(error, error_len, "%s: %s", what, why);
+    return SERVER_FAILED;
+}
+
+static int open_tls(struct server *server, char *error, size_t error_len) {
+    struct tls_error tls_error = {"out of memory"};
+    int rc = tls_context_new(&server->tls, server->config->certificate, server->config->private_key,
+                             &tls_error);
+    return rc ? fail(error, error_len, "certificate", tls_error.message) : 0;
+}
+
+static int open_ring(struct server *server, char *error, size_t error_len) {
+    int rc = ring_new(&server->ring, server->config->ring_size_bytes);
+    if (rc == 0)
+        rc = ingest_init(&server->ingest, server->config, server->ring);
+    return rc ? fail(error, error_len, "ring", strerror(-rc)) : 0;
+}
+
+static int open_feed(struct server *server, char *error, size_t error_len) {
+    const struct config *config = server->config;
+    struct feed_options options = {
+        .path = config->socket,
+        .mode = config->socket_mode,
+        .group = config->socket_group,
+        .max_readers = FEED_MAX_READERS,
+        .header_timeout_ms = config->header_timeout_ms,
+    };
+    int rc = feed_new(&server->feed, server->loop, server->ring, &server->wheel, &options);
+    if (rc == FEED_SOCKET_LIVE)
+        return fail(error, error_len, config->socket,
+                    "another node answers on this socket; stop it, or set another socket");
+    return rc ? fail(error, error_len, config->socket, uv_strerror(rc)) : 0;
+}
+
+static int open_conns(struct server *server, char *error, size_t error_len) {
+    const struct config *config = server->config;
+    struct conn_shared *conns = calloc(1, sizeof *conns);
+    if (!conns)
+        return fail(error, error_len, "connections", "out of memory");
+    conns->loop = server->loop;
+    conns->ingest = &server->ingest;
+    conns->wheel = &server->wheel;
+    conns->limits = (struct http_limits){config->max_header_bytes, config->max_body_bytes};
+    conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
+                                             config->keepalive_timeout_ms};
+    conns->context = server;
+    list_init(&conns->conns);
+    server->conns = conns;
+    return 0;
+}
+
+static void open_handle(struct server *server, uv_handle_t *handle) {
+    handle->data = server;
+    uv_unref(handle); /* sockets keep the loop alive, not clocks */
+}
+
+static int open_handles(struct server *server) {
+    uv_loop_t *loop = server->loop;
+    /* None of these can fail but for the loop's own memory, which it has by now. */
+    int rc = uv_timer_init(loop, &server->tick);
+    rc = rc ? rc : uv_timer_init(loop, &server->drain_timer);
+    rc = rc ? rc : uv_check_init(loop, &server->check);
+    rc = rc ? rc : uv_signal_init(loop, &server->signals[0]);
+    rc = rc ? rc : uv_signal_init(loop, &server->signals[1]);
+    if (rc)
+        return rc;
+    server->handles_open = true;
+    open_handle(server, (uv_handle_t *)&server->tick);
+    open_handle(server, (uv_handle_t *)&server->drain_timer);
+    open_handle(server, (uv_handle_t *)&server->check);
+    open_handle(server, (uv_handle_t *)&server->signals[0]);
+    open_handle(server, (uv_handle_t *)&server->signals[1]);
+    rc = uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    rc = rc ? rc : uv_check_start(&server->check, on_check);
+    rc = rc ? rc : uv_signal_start(&server->signals[0], on_signal, SIGTERM);
+    return rc ? rc : uv_signal_start(&server->signals[1], on_signal, SIGINT);
+}
+
+static void format_address(const struct sockaddr_storage *address, char *dst, size_t len) {
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+        (void)uv_ip6_name(in6, host, sizeof host);
+        snprintf(dst, len, "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        (void)uv_ip4_name(in, host, sizeof host);
+        snprintf(dst, len, "%s:%u", host, ntohs(in->sin_port));
+    }
+}
+
+static int bind_listener(struct listener *listener, const struct config_address *wanted) {
+    struct sockaddr_storage address = {0};
+    int len = sizeof address;
+    int rc = uv_ip4_addr(wanted->host, wanted->port, (struct sockaddr_in *)&address);
+    unsigned flags = 0;
+    if (rc) {
+        rc = uv_ip6_addr(wanted->host, wanted->port, (struct sockaddr_in6 *)&address);
+        flags = UV_TCP_IPV6ONLY; /* [::] and 0.0.0.0 stand side by side */
+    }
+    rc = rc ? rc : uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, flags);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
+    rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
+    if (rc == 0)
+        format_address(&address, listener->name, sizeof listener->name);
+    return rc;
+}
+
+static int open_listener(struct server *server, unsigned i, char *error, size_t error_len) {
+    const struct config_address *wanted = &server->config->listen[i];
+    char name[sizeof wanted->host + 16];
+    snprintf(name, sizeof name, strchr(wanted->host, ':') ? "[%s]:%u" : "%s:%u", wanted->host,
+             wanted->port);
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener || uv_tcp_init(server->loop, &listener->tcp)) {
+        free(listener);
+        return fail(error, error_len, name, "out of memory");
+    }
+    listener->server = server;
+    listener->tcp.data = listener;
+    server->listeners[i] = listener;
+    int rc = bind_listener(listener, wanted);
+    if (rc)
+        return fail(error, error_len, name, uv_strerror(rc));
+    log_write(LOG_INFO, "listening", "address", listener->name, NULL);
+    return 0;
+}
+
+int server_new(struct server **out, uv_loop_t *loop, const struct config *config, char *error,
+               size_t error_len) {
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return fail(error, error_len, "start", "out of memory");
+    server->loop = loop;
+    server->config = config;
+    wheel_init(&server->wheel, uv_now(loop));
+    int rc = peers_init(&server->peers);
+    if (rc)
+        rc = fail(error, error_len, "getrandom", strerror(-rc));
+    rc = rc ? rc : open_tls(server, error, error_len);
+    rc = rc ? rc : open_ring(server, error, error_len);
+    rc = rc ? rc : open_feed(server, error, error_len);
+    rc = rc ? rc : open_conns(server, error, error_len);
+    if (rc == 0 && open_handles(server))
+        rc = fail(error, error_len, "event loop", "out of memory");
+    for (unsigned i = 0; rc == 0 && i < config->listen_count; i++)
+        rc = open_listener(server, i, error, error_len);
+    if (rc) {
+        server_free(server);
+        return rc;
+    }
+    *out = server;
+    return 0;
+}
+
+int server_run(struct server *server) {
+    log_write(LOG_INFO, "ready", "version", ROLLCALL_VERSION, "socket", server->config->socket,
+              "ring", ring_id(server->ring), NULL);
+    uv_run(server->loop, UV_RUN_DEFAULT);
+    log_write(LOG_INFO, "stopped", NULL);
+    return 0;
+}
+
+void server_free(struct server *server) {
+    close_all(server);
+    uv_run(server->loop, UV_RUN_DEFAULT); /* every handle is closing: this ends */
+    if (server->feed)
+        feed_free(server->feed);
+    if (server->conns) {
+        buf_deinit(&server->conns->plain_out);
+        buf_deinit(&server->conns->net_out);
+        free(server->conns);
+    }
+    ingest_deinit(&server->ingest);
+    ring_free(server->ring);
+    tls_context_unref(server->tls);
+    free(server);
+}

@@ -1,0 +1,209 @@
+/* From request bytes to an answer and events in the ring, without a socket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "ingest.h"
+
+enum { ENDPOINTS = 1000, RING_BYTES = 256 * 1024, REQUEST_BYTES = 1 << 20 };
+
+static struct config config;
+static struct config_endpoint endpoints[ENDPOINTS];
+static char names[ENDPOINTS][32], paths[ENDPOINTS][32];
+static struct config_secret secret = {"token", 5};
+static struct ring *ring;
+static struct ingest ingest;
+
+/* Endpoint 0 is aerohive, 1 is aerohive that keeps the unreadable, the others are json. */
+static int setup(void **state) {
+    (void)state;
+    for (int i = 0; i < ENDPOINTS; i++) {
+        snprintf(names[i], sizeof names[i], "e%d", i);
+        snprintf(paths[i], sizeof paths[i], "/p/%d", i);
+        endpoints[i] = (struct config_endpoint){
+            .next = i + 1 < ENDPOINTS ? &endpoints[i + 1] : NULL,
+            .name = names[i],
+            .path = paths[i],
+            .sender = sender_find(i < 2 ? SPAN("aerohive") : SPAN("json")),
+            .auth = i < 2 ? AUTH_TOKEN : AUTH_NONE,
+            .secrets = {i < 2 ? &secret : NULL},
+            .secret_count = i < 2,
+            .keep_unreadable = i == 1,
+        };
+    }
+    config.endpoints = endpoints;
+    return ring_new(&ring, RING_BYTES) || ingest_init(&ingest, &config, ring);
+}
+
+static int teardown(void **state) {
+    (void)state;
+    ingest_deinit(&ingest);
+    ring_free(ring);
+    return 0;
+}
+
+/* Runs one request to its answer, as a connection does. */
+static void run(const char *head, const void *body, size_t len, struct ingest_answer *answer) {
+    static struct http_request scratch;
+    static struct http_limits limits = {32768, REQUEST_BYTES};
+    static char chunk[REQUEST_BYTES + 4096 + HTTP_BODY_PADDING];
+    struct http_parser parser;
+    enum http_step step;
+    bool answered = false;
+    int head_len = snprintf(chunk, 4096, "%s\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", head, len);
+    assert_in_range(len, 0, REQUEST_BYTES);
+    memcpy(chunk + head_len, body, len);
+    http_parser_init(&parser, &limits);
+    http_feed(&parser, &scratch, chunk, (size_t)head_len + len);
+    while ((step = http_step(&parser)) != HTTP_STEP_MORE) {
+        assert_int_not_equal(step, HTTP_STEP_BAD);
+        if (step == HTTP_STEP_HEAD)
+            answered = ingest_head(&ingest, parser.request, answer) == INGEST_ANSWERED;
+        else if (!answered)
+            ingest_request(&ingest, parser.request, 1767607933456789, answer);
+    }
+    assert_int_equal(http_feed_end(&parser), 0);
+    http_parser_deinit(&parser);
+}
+
+static void expect(const char *head, const char *body, int status, const char *text) {
+    struct ingest_answer answer;
+    run(head, body, strlen(body), &answer);
+    if (answer.status != status || !span_equals(answer.body, span_from_string(text)))
+        fail_msg("%s: %d %.*s", head, answer.status, SPAN_ARG(answer.body));
+}
+
+#define AUTH "\r\nAuthorization: Basic token"
+
+static void test_answers(void **state) {
+    (void)state;
+    expect("POST /p/7 HTTP/1.1", "{}", 200, "{\"accepted\":1,\"duplicates\":0,\"rejected\":0}\n");
+    expect("POST /p/0 HTTP/1.1" AUTH, "[]", 200,
+           "{\"accepted\":0,\"duplicates\":0,\"rejected\":0}\n");
+    expect("POST /p/1000 HTTP/1.1", "{}", 404, "{\"error\":\"no endpoint has this path\"}\n");
+    expect("POST /p/0 HTTP/1.1", "[]", 401, "{\"error\":\"secret missing\"}\n");
+    expect("POST /p/0 HTTP/1.1\r\nAuthorization: Basic tokem", "[]", 401,
+           "{\"error\":\"secret wrong\"}\n");
+    expect("POST /p/0 HTTP/1.1" AUTH, "[{\"apMac\":\"3a1e6d8c785c\",\"observations\":[{}]}]", 422,
+           "{\"error\":\"missing\",\"at\":\"[0].observations[0].clientMac\"}\n");
+}
+
+static void test_every_endpoint_is_found(void **state) {
+    (void)state;
+    for (int i = 2; i < ENDPOINTS; i++) {
+        char head[64];
+        struct ingest_answer answer;
+        snprintf(head, sizeof head, "POST /p/%d HTTP/1.1", i);
+        run(head, "1", 1, &answer);
+        assert_int_equal(answer.status, 200);
+        assert_ptr_equal(answer.endpoint, &endpoints[i]);
+    }
+}
+
+static void test_an_invalid_body_names_the_byte(void **state) {
+    struct ingest_answer answer;
+    (void)state;
+    run("POST /p/5 HTTP/1.1", "{\"a\":tru}", 9, &answer);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(memmem(answer.body.ptr, answer.body.len, "\"at\":\"byte 5\"", 13));
+    run("POST /p/5 HTTP/1.1", "[1,\xff]", 5, &answer);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(memmem(answer.body.ptr, answer.body.len, "\"at\":\"byte 3\"", 13));
+}
+
+static struct span last_line(void) {
+    struct ring_cursor cursor;
+    const struct ring_record *record = NULL;
+    assert_int_equal(ring_seek(ring, ring_next_seq(ring) - 1, &cursor), RING_OK);
+    assert_int_equal(ring_next(ring, &cursor, &record), RING_OK);
+    return ring_record_line(record);
+}
+
+static bool line_has(const char *part) {
+    struct span line = last_line();
+    return memmem(line.ptr, line.len, part, strlen(part)) != NULL;
+}
+
+static void test_an_unreadable_body_is_kept(void **state) {
+    (void)state;
+    static const char *bodies[] = {"{\"cut\":", "{}", ""};
+    for (int i = 0; i < 3; i++) {
+        uint64_t seq = ring_next_seq(ring);
+        expect("POST /p/1 HTTP/1.1" AUTH, bodies[i], 200,
+               "{\"accepted\":1,\"duplicates\":0,\"rejected\":0}\n");
+        assert_int_equal(ring_next_seq(ring), seq + 1);
+        assert_true(line_has("\"kind\":\"unreadable\""));
+    }
+    expect("POST /p/1 HTTP/1.1" AUTH, "say \"hi\"", 200,
+           "{\"accepted\":1,\"duplicates\":0,\"rejected\":0}\n");
+    assert_true(line_has("\"data\":\"say \\\"hi\\\"\""));
+}
+
+static void test_a_refused_post_leaves_nothing(void **state) {
+    uint64_t seq = ring_next_seq(ring);
+    struct ingest_answer answer;
+    static char body[RING_BYTES];
+    (void)state;
+    memset(body, ' ', sizeof body);
+    memcpy(body, "\"", 1);
+    body[RING_BYTES / 2] = '"';
+    run("POST /p/9 HTTP/1.1", body, RING_BYTES / 2 + 1, &answer);
+    assert_int_equal(answer.status, 413);
+    run("POST /p/9 HTTP/1.1", "{", 1, &answer);
+    assert_int_equal(answer.status, 400);
+    assert_int_equal(ring_next_seq(ring), seq);
+}
+
+static void test_gzip(void **state) {
+    z_stream stream = {0};
+    unsigned char packed[256];
+    struct ingest_answer answer;
+    (void)state;
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY),
+                     0);
+    stream.next_in = (Bytef *)"{\"zip\": 1}";
+    stream.avail_in = 10;
+    stream.next_out = packed;
+    stream.avail_out = sizeof packed;
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    size_t len = sizeof packed - stream.avail_out;
+    deflateEnd(&stream);
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: GZip", packed, len, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(line_has("\"data\":{\"zip\":1}"));
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: gzip", packed, len - 1, &answer);
+    assert_int_equal(answer.status, 400);
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: gzip", "{}", 2, &answer);
+    assert_int_equal(answer.status, 400);
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: deflate", "{}", 2, &answer);
+    assert_int_equal(answer.status, 415);
+    assert_string_equal(answer.headers, "Accept-Encoding: gzip\r\n");
+}
+
+static void test_the_accounts_close(void **state) {
+    struct ring_figures figures = ring_figures(ring);
+    (void)state;
+    assert_int_equal(ingest.figures.accepted, figures.accepted);
+    assert_int_equal(figures.accepted, figures.readable + figures.overwritten);
+    assert_int_equal(figures.accepted, ring_next_seq(ring) - 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_every_endpoint_is_found),
+        cmocka_unit_test(test_an_invalid_body_names_the_byte),
+        cmocka_unit_test(test_an_unreadable_body_is_kept),
+        cmocka_unit_test(test_a_refused_post_leaves_nothing),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_the_accounts_close),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
