@@ -62,16 +62,47 @@ static uint32_t head_offset(const struct http_parser *parser, const char *at) {
     return (uint32_t)(at - request->head);
 }
 
+static bool all_of(struct span text, const char *others) {
+    for (size_t i = 0; i < text.len; i++)
+        if (!isalnum((unsigned char)text.ptr[i]) && !(text.ptr[i] && strchr(others, text.ptr[i])))
+            return false;
+    return true;
+}
+
+/* uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2), by its characters. */
+static bool host_is_valid(struct span host) {
+    const char *end = host.ptr + host.len, *port;
+    if (host.len && host.ptr[0] == '[') {
+        const char *bracket = memchr(host.ptr, ']', host.len);
+        if (!bracket || !all_of(span_from(host.ptr + 1, (size_t)(bracket - host.ptr - 1)), ":.%"))
+            return false;
+        port = bracket + 1;
+    } else {
+        port = host.len ? memchr(host.ptr, ':', host.len) : NULL;
+        port = port ? port : end;
+        if (!all_of(span_from(host.ptr, (size_t)(port - host.ptr)), "-._~!$&'()*+,;=%"))
+            return false;
+    }
+    for (const char *p = port; p < end; p++)
+        if (p == port ? *p != ':' : (*p < '0' || *p > '9'))
+            return false;
+    return true;
+}
+
 /* Splits the target into path and query (RFC 9112, 3.2); false where it is of no known form. */
 static bool split_target(struct http_request *request) {
     struct span target = span_from(request->head + request->target, request->target_len);
     const char *end = target.ptr + target.len;
 
     if (target.len && target.ptr[0] != '/' && target.ptr[0] != '*') { /* absolute-form */
-        const char *scheme_end = memmem(target.ptr, target.len, "://", 3);
-        if (!scheme_end || request->llhttp_method == HTTP_CONNECT)
+        size_t scheme = target.len > 8 && !strncasecmp(target.ptr, "https://", 8)  ? 8
+                        : target.len > 7 && !strncasecmp(target.ptr, "http://", 7) ? 7
+                                                                                   : 0;
+        const char *authority = target.ptr + scheme;
+        target.ptr = memchr(authority, '/', (size_t)(end - authority));
+        const char *authority_end = target.ptr ? target.ptr : end;
+        if (!scheme || !host_is_valid(span_from(authority, (size_t)(authority_end - authority))))
             return false;
-        target.ptr = memchr(scheme_end + 3, '/', (size_t)(end - scheme_end - 3));
         if (!target.ptr)
             target = SPAN("/"), end = target.ptr + 1;
     }
@@ -142,7 +173,7 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t len) {
             return fail(parser, 431, "too many header fields");
         request->fields[request->field_count++] =
             (struct http_field){.name = head_offset(parser, at)};
-        request->in_name = true;
+        request->in_name = request->value_due = true;
     }
     request->fields[request->field_count - 1].name_len += (uint32_t)len;
     return 0;
@@ -158,6 +189,8 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len) {
     struct http_request *request = parser->request;
     if (parser->stage != STAGE_HEAD)
         return count_overhead(parser, len);
+    if (!request->value_due) /* ": value": llhttp gives a value without a name */
+        return fail(parser, 400, "header field without a name");
     struct http_field *field = &request->fields[request->field_count - 1];
     uint32_t offset = head_offset(parser, at);
     if (field->value_len == 0)
@@ -166,12 +199,16 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len) {
     return 0;
 }
 
+static int on_header_value_complete(llhttp_t *llhttp) {
+    parser_of(llhttp)->request->value_due = false;
+    return 0;
+}
+
 static int on_headers_complete(llhttp_t *llhttp) {
     struct http_parser *parser = parser_of(llhttp);
     struct http_request *request = parser->request;
     request->llhttp_method = llhttp->method;
     request->minor_version = llhttp->http_minor;
-    request->keep_alive = llhttp_should_keep_alive(llhttp);
     request->chunked = llhttp->flags & F_CHUNKED;
     request->content_length =
         !request->chunked && llhttp->flags & F_CONTENT_LENGTH ? llhttp->content_length : 0;
@@ -217,6 +254,7 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_header_field,
     .on_header_field_complete = on_header_field_complete,
     .on_header_value = on_header_value,
+    .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
     .on_chunk_extension_name = on_chunk_extension,
     .on_chunk_extension_value = on_chunk_extension,
@@ -243,8 +281,8 @@ struct span http_request_field(const struct http_request *request, struct span n
     return (struct span){0};
 }
 
-/* Every line ends in CRLF, no CR stands elsewhere, none begins with a blank (obs-fold), and no
- * control byte but HTAB is in it. */
+/* Every line ends in CRLF, no CR stands elsewhere, none begins with a blank (obs-fold) or a colon
+ * (no name), and no control byte but HTAB is in it. */
 static bool head_is_clean(struct span head) {
     unsigned bad = 0, returns = 0, lines = 0;
     for (size_t i = 0; i < head.len; i++) {
@@ -256,25 +294,32 @@ static bool head_is_clean(struct span head) {
         return false;
     for (const char *p = head.ptr, *end = p + head.len; p < end; lines++) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
-        if (!newline || newline == head.ptr || newline[-1] != '\r' || *p == ' ' || *p == '\t')
+        if (!newline || newline == head.ptr || newline[-1] != '\r' || *p == ' ' || *p == '\t' ||
+            *p == ':')
             return false;
         p = newline + 1;
     }
     return returns == lines;
 }
 
-/* uri-host [ ":" port ] (RFC 9110, 7.2), by its characters. */
-static bool host_is_valid(struct span host) {
-    for (size_t i = 0; i < host.len; i++)
-        if (!isalnum((unsigned char)host.ptr[i]) && !strchr("-._~!$&'()*+,;=:[]%", host.ptr[i]))
-            return false;
-    return host.len == 0 || host.ptr[0] != ':';
+/* Whether a comma-separated list has that token (RFC 9110, 5.6.1). */
+static bool list_has(struct span list, struct span token) {
+    while (list.len) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t len = comma ? (size_t)(comma - list.ptr) : list.len;
+        if (span_equals_nocase(span_trim(span_from(list.ptr, len)), token))
+            return true;
+        len += comma != NULL;
+        list = span_from(list.ptr + len, list.len - len);
+    }
+    return false;
 }
 
 /* Which of the fields that steer HTTP itself are there, in one pass. */
 static int check_fields(struct http_parser *parser) {
     struct http_request *request = parser->request;
     unsigned hosts = 0, codings = 0;
+    bool close = false, keep_alive = request->minor_version > 0;
 
     for (unsigned i = 0; i < request->field_count; i++) {
         struct span name = field_name(request, i);
@@ -282,6 +327,10 @@ static int check_fields(struct http_parser *parser) {
             hosts++;
             if (!host_is_valid(field_value(request, i)))
                 return fail(parser, 400, "invalid Host");
+        } else if (name.len == 10 && span_equals_nocase(name, SPAN("connection"))) {
+            /* llhttp's own reading misses "close" before a tab. */
+            close |= list_has(field_value(request, i), SPAN("close"));
+            keep_alive |= list_has(field_value(request, i), SPAN("keep-alive"));
         } else if (name.len == 6 && span_equals_nocase(name, SPAN("expect"))) {
             if (!span_equals_nocase(field_value(request, i), SPAN("100-continue")))
                 return fail(parser, 417, "unknown expectation");
@@ -293,6 +342,7 @@ static int check_fields(struct http_parser *parser) {
                 return fail(parser, 501, "transfer coding not implemented");
         }
     }
+    request->keep_alive = keep_alive && !close; /* RFC 9112, 9.3 */
     if (hosts > 1 || (hosts == 0 && request->minor_version > 0))
         return fail(parser, 400, hosts ? "more than one Host" : "Host missing");
     return 0;

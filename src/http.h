@@ -60,7 +60,7 @@ struct http_request {
     char *head;
     uint32_t head_len, target, target_len, method_len;
     unsigned field_count;
-    bool in_name;
+    bool in_name, value_due;
     uint64_t body_seen; /* bytes of the body so far, dropped ones included */
     struct buf own_head, own_body;
     struct http_field fields[HTTP_MAX_FIELDS];

@@ -545,7 +545,7 @@ static const char *skip_string(const char *p, const char *end) {
 }
 
 /* simdjson's minify wants 64 bytes of room behind dst, and on AVX-512 machines that compress to
- * memory slowly (Zen 4) it takes 109 ns for 32 bytes where this takes 20. */
+ * memory slowly (Zen 4) it takes 109 ns for 32 bytes where this takes 38. */
 size_t json_minify_to(struct span raw, char *dst) {
     const char *p = raw.ptr;
     const char *end = p + raw.len;

@@ -129,6 +129,8 @@ static void test_plain_requests(void **state) {
     expect("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * []\n");
     expect("GET /x HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "GET /x []\n");
     expect("GET / HTTP/1.1\r\n" HOST "X-Probe:\r\n\r\n", "GET / probe= []\n");
+    expect("GET / HTTP/1.1\r\nHost: [::1]:8443\r\nConnection: a, close\t\r\n\r\n",
+           "GET / close []\n");
 }
 
 static void test_chunked(void **state) {
@@ -185,6 +187,13 @@ static void test_refused(void **state) {
         {"GET /x HTTP/1.1\r\n" HOST "A: \x01\r\n\r\n", 400},
         {"GET /x HTTP/1.1\r\n" HOST "A: \x7f\r\n\r\n", 400},
         {"GET /x HTTP/1.1\r\n" HOST "A : b\r\n\r\n", 400},
+        {"GET /x HTTP/1.1\r\n" HOST ": b\r\n\r\n", 400},
+        {"GET /x HTTP/1.1\r\n: b\r\n" HOST "\r\n", 400},
+        {"GET /x HTTP/1.1\r\nHost: ]a\r\n\r\n", 400},
+        {"GET /x HTTP/1.1\r\nHost: [::1\r\n\r\n", 400},
+        {"GET /x HTTP/1.1\r\nHost: a:8x\r\n\r\n", 400},
+        {"GET http://u@a/x HTTP/1.1\r\n" HOST "\r\n", 400},
+        {"GET s://a/x HTTP/1.1\r\n" HOST "\r\n", 400},
         {"GET /x HTTP/1.1\r\n" HOST "A(): b\r\n\r\n", 400},
         {"GET /x#f HTTP/1.1\r\n" HOST "\r\n", 400},
         {"GET x HTTP/1.1\r\n" HOST "\r\n", 400},

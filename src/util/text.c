@@ -4,6 +4,12 @@
 #include <assert.h>
 #include <string.h>
 
+const uint8_t text_hex_values_plus_1[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
 static inline bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -101,32 +107,31 @@ void text_format_hex(const void *bytes, size_t len, char *dst) {
 
 /* --- MAC addresses --------------------------------------------------------- */
 
-uint64_t text_parse_mac(struct span text) {
-    enum { HEX_DIGITS = 12, QUADS_BYTES = 14 };
-    size_t group = HEX_DIGITS; /* digits between separators */
-    char separator = 0;
-    if (text.len == MAC_TEXT_BYTES && (text.ptr[2] == ':' || text.ptr[2] == '-')) {
-        group = 2;
-        separator = text.ptr[2];
-    } else if (text.len == QUADS_BYTES) {
-        group = 4;
-        separator = '.';
-    } else if (text.len != HEX_DIGITS) {
-        return MAC_NONE;
-    }
+/* Groups of `digits` hex digits with `separator` between them; text.len fits exactly. */
+static inline uint64_t parse_mac_groups(struct span text, size_t digits, char separator) {
     uint64_t mac = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (i % (group + 1) == group) {
-            if (text.ptr[i] != separator)
-                return MAC_NONE;
-            continue;
-        }
-        int digit = text_hex_value(text.ptr[i]);
-        if (digit < 0)
+    int bad = 0; /* its sign: any digit that was -1 */
+    for (const char *p = text.ptr, *end = p + text.len; p < end;) {
+        if (p > text.ptr && *p++ != separator)
             return MAC_NONE;
-        mac = mac << 4 | (unsigned)digit;
+        for (size_t i = 0; i < digits; i++) {
+            int digit = text_hex_value(*p++);
+            bad |= digit;
+            mac = mac << 4 | (unsigned)digit;
+        }
     }
-    return mac;
+    return bad < 0 ? MAC_NONE : mac;
+}
+
+uint64_t text_parse_mac(struct span text) {
+    enum { BARE_BYTES = 12, QUADS_BYTES = 14 };
+    if (text.len == BARE_BYTES)
+        return parse_mac_groups(text, 12, 0);
+    if (text.len == MAC_TEXT_BYTES && (text.ptr[2] == ':' || text.ptr[2] == '-'))
+        return parse_mac_groups(text, 2, text.ptr[2]);
+    if (text.len == QUADS_BYTES)
+        return parse_mac_groups(text, 4, '.');
+    return MAC_NONE;
 }
 
 void text_format_mac(uint64_t mac, char *dst) {

@@ -47,12 +47,11 @@ enum { TIME_MS_TEXT_BYTES = 24, TIME_US_TEXT_BYTES = 27 };
 void text_format_time_ms(int64_t time_ms, char *dst);
 void text_format_time_us(int64_t time_us, char *dst);
 
-/* The value of a hexadecimal digit, or -1. */
+/* The value of a hexadecimal digit, or -1. A table, because the branches of a comparison would be
+ * guessed wrong for every third digit of a MAC address. */
+extern const uint8_t text_hex_values_plus_1[256];
 static inline int text_hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20; /* ASCII: to lower case */
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return text_hex_values_plus_1[(unsigned char)c] - 1;
 }
 
 /* Decimal digits of a number; returns the bytes written (at most 20), no NUL. */

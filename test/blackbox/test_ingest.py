@@ -228,7 +228,7 @@ class Http(OneNode):
         self.assertEqual(peer.response().status, 414)
 
     def test_bad_http_closes(self):
-        for data, status in ((b"NOT HTTP\r\n\r\n", 400), (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        for data, status in ((b"\x00\x01 HTTP\r\n\r\n", 400), (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
                              (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505)):
             peer = self.peer()
             peer.send(data + post_bytes("/presence/lab", b"{}"))

@@ -193,16 +193,17 @@ class Drain(unittest.TestCase):
 
                 def work(number):
                     try:
-                        peer = Peer(tls(node.port))
-                        for n in range(100000):
-                            peer.send(post_bytes("/presence/lab", b"[%d,%d]" % (number, n)))
-                            if peer.response().status != 200:
-                                return
-                            with lock:
-                                answered.add((number, n))
-                            first.set()
+                        with tls(node.port) as sock:
+                            peer = Peer(sock)
+                            for n in range(100000):
+                                peer.send(post_bytes("/presence/lab", b"[%d,%d]" % (number, n)))
+                                if peer.response().status != 200:
+                                    return
+                                with lock:
+                                    answered.add((number, n))
+                                first.set()
                     except (OSError, EOFError, ValueError):
-                        pass
+                        pass  # the drain: the connection is closed between two requests
 
                 workers = [threading.Thread(target=work, args=(n,)) for n in range(4)]
                 for worker in workers:
