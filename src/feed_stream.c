@@ -172,38 +172,51 @@ void reader_pump(struct reader *reader) {
 /* --- the beginning
  * -------------------------------------------------------------------------------- */
 
+/* Rollcall-Cursor: what the stream begins behind, so that a client that is cut off before its first
+ * line can come back without losing one; the ring id in it makes cursors of the lines' seqs. */
 static int append_head(struct reader *reader, const struct http_request *request) {
-    char text[256];
+    char text[256], cursor[RING_CURSOR_MAX];
     bool close = reader->last || reader->feed->draining;
+    ring_format_cursor(reader->feed->ring, reader->cursor.seq - 1, cursor);
     int len = snprintf(text, sizeof text,
                        "HTTP/1.1 200 OK\r\n"
                        "Content-Type: application/x-ndjson\r\n"
                        "Cache-Control: no-store\r\n"
-                       "Rollcall-Ring: %s\r\n"
+                       "Rollcall-Cursor: %s\r\n"
                        "%s%s\r\n",
-                       ring_id(reader->feed->ring),
-                       request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
+                       cursor, request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
                        close ? "Connection: close\r\n" : "");
     return buf_append(&reader->feed->out, text, (size_t)len);
 }
 
-/* Where the stream begins, and the gap line if that is not where the reader left off. The line goes
- * behind the head, as a chunk of its own. 0 or -ENOMEM. */
-static int append_start(struct reader *reader, struct span after, enum ring_cursor_kind kind,
-                        uint64_t seq) {
-    struct ring *ring = reader->feed->ring;
-    size_t start = reader->feed->out.len;
-    int rc = begin_chunk(reader);
+/* Where the stream begins. The reason of a gap line that has to say so first, or NULL; a cursor
+ * whose successor was overwritten needs none here: reading finds that out. */
+static const char *place_cursor(struct reader *reader, const struct parameters *parameters,
+                                enum ring_cursor_kind kind, uint64_t seq) {
+    const struct ring *ring = reader->feed->ring;
+    reader->cursor = ring_newest(ring);
+    if (!parameters->after.ptr) {
+        if (span_equals(parameters->from, SPAN("oldest")))
+            reader->cursor = ring_oldest(ring);
+        return NULL;
+    }
     if (kind == RING_CURSOR_FOREIGN) {
         reader->cursor = ring_oldest(ring);
-        rc = rc ? rc : append_gap(reader, after, reader->cursor.seq, -1, "restart");
-    } else if (seq >= ring_newest(ring).seq) {
-        reader->cursor = ring_newest(ring);
-        rc = rc ? rc : append_gap(reader, after, reader->cursor.seq, 0, "unknown-cursor");
-    } else if (ring_seek(ring, seq + 1, &reader->cursor) == RING_OVERRUN) {
-        reader->cursor.seq = seq + 1;
-        rc = rc ? rc : append_overrun(reader);
+        return "restart";
     }
+    if (seq >= reader->cursor.seq)
+        return "unknown-cursor";
+    if (ring_seek(ring, seq + 1, &reader->cursor) == RING_OVERRUN)
+        reader->cursor.seq = seq + 1;
+    return NULL;
+}
+
+/* The gap line in front of the first, as a chunk of its own. After a restart nobody knows how many
+ * were lost; a cursor of the future has lost nothing that was ever there. */
+static int append_first_gap(struct reader *reader, struct span after, const char *reason) {
+    size_t start = reader->feed->out.len;
+    int rc = begin_chunk(reader);
+    rc = rc ? rc : append_gap(reader, after, reader->cursor.seq, *reason == 'r' ? -1 : 0, reason);
     return rc ? rc : end_chunk(reader, start);
 }
 
@@ -226,15 +239,14 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
     reader->chunked = request->minor_version > 0;
     if (!reader->chunked)
         reader->last = true; /* the end of the body is the end of the connection */
-    bool oldest = span_equals(parameters.from, SPAN("oldest"));
-    reader->cursor = oldest ? ring_oldest(reader->feed->ring) : ring_newest(reader->feed->ring);
+    const char *gap = place_cursor(reader, &parameters, kind, seq);
     int rc = append_head(reader, request);
-    if (request->llhttp_method == HTTP_HEAD) {
-        rc ? reader_fail(reader) : reader_finish(reader);
+    if (rc == 0 && request->llhttp_method == HTTP_HEAD) {
+        reader_finish(reader);
         return;
     }
-    if (rc == 0 && parameters.after.ptr)
-        rc = append_start(reader, parameters.after, kind, seq);
+    if (rc == 0 && gap)
+        rc = append_first_gap(reader, parameters.after, gap);
     if (rc) {
         reader_fail(reader);
         return;

@@ -11,7 +11,7 @@ int sender_harness_setup(void **state);
 int sender_harness_teardown(void **state);
 
 struct sender_outcome {
-    int rc;              /* what parse answered; the batch is aborted where it is not 0 */
+    int rc; /* what parse answered; the batch is aborted where it is not 0 */
     unsigned accepted, rejected;
     struct problem first; /* what was rejected first, as problem or in the batch; empty for none */
     struct span lines;    /* valid until the next body */
