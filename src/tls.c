@@ -16,6 +16,7 @@ struct tls_context {
     SSL_CTX *ssl_ctx;
     int64_t not_after;
     unsigned references;
+    bool client;
 };
 
 /* --- the BIO: reads from session->in, writes to session->out -------------------------------------
@@ -121,33 +122,59 @@ static int configure(SSL_CTX *ctx) {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
     SSL_CTX_set_early_data_enabled(ctx, 0);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     return 0;
+}
+
+static int context_new(struct tls_context **context) {
+    struct tls_context *made = calloc(1, sizeof *made);
+    if (!made)
+        return -ENOMEM;
+    made->references = 1;
+    made->ssl_ctx = SSL_CTX_new(TLS_method());
+    int rc = made->ssl_ctx && bio_method() ? configure(made->ssl_ctx) : -ENOMEM;
+    if (rc)
+        tls_context_unref(made);
+    else
+        *context = made;
+    return rc;
 }
 
 int tls_context_new(struct tls_context **context, const char *certificate_file,
                     const char *private_key_file, struct tls_error *error) {
-    int rc = -ENOMEM;
-    struct tls_context *made = calloc(1, sizeof *made);
-    if (!made)
+    struct tls_context *made;
+    int rc = context_new(&made);
+    if (rc)
         return rc;
-    made->references = 1;
-    made->ssl_ctx = SSL_CTX_new(TLS_method());
-    if (!made->ssl_ctx || !bio_method())
-        goto fail;
-    rc = configure(made->ssl_ctx);
-    if (rc)
-        goto fail;
+    SSL_CTX_set_alpn_select_cb(made->ssl_ctx, select_alpn, NULL);
     rc = load_files(made->ssl_ctx, certificate_file, private_key_file, error);
-    if (rc)
-        goto fail;
+    if (rc) {
+        tls_context_unref(made);
+        return rc;
+    }
     made->not_after = leaf_not_after(made->ssl_ctx);
     *context = made;
     return 0;
+}
 
-fail:
-    tls_context_unref(made);
-    return rc;
+int tls_context_new_client(struct tls_context **context, const char *ca_file,
+                           struct tls_error *error) {
+    struct tls_context *made;
+    int rc = context_new(&made);
+    if (rc)
+        return rc;
+    made->client = true;
+    static const uint8_t alpn[] = "\x08http/1.1";
+    if (SSL_CTX_set_alpn_protos(made->ssl_ctx, alpn, sizeof alpn - 1)) /* 0 is success here */
+        rc = -ENOMEM;
+    else if (ca_file && !SSL_CTX_load_verify_locations(made->ssl_ctx, ca_file, NULL))
+        rc = error_set(error, ca_file, "no certificates could be read from it");
+    if (rc) {
+        tls_context_unref(made);
+        return rc;
+    }
+    SSL_CTX_set_verify(made->ssl_ctx, ca_file ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    *context = made;
+    return 0;
 }
 
 struct tls_context *tls_context_ref(struct tls_context *context) {
@@ -181,7 +208,10 @@ int tls_session_init(struct tls_session *session, struct tls_context *context) {
     BIO_set_data(bio, session);
     BIO_set_init(bio, 1);
     SSL_set_bio(session->ssl, bio, bio);
-    SSL_set_accept_state(session->ssl);
+    if (context->client)
+        SSL_set_connect_state(session->ssl);
+    else
+        SSL_set_accept_state(session->ssl);
     SSL_set_shed_handshake_config(session->ssl, 1); /* 3.8 to 2.6 KB for an idle session */
     session->context = tls_context_ref(context);
     return 0;

@@ -32,9 +32,13 @@ enum { TLS_INVALID = 1 };
  * tickets whose keys BoringSSL rotates; no 0-RTT, no renegotiation. */
 int tls_context_new(struct tls_context **context, const char *certificate_file,
                     const char *private_key_file, struct tls_error *error) MUST_CHECK;
+/* The client's side, for the load generator: trusts what ca_file holds, or checks nothing for NULL.
+ */
+int tls_context_new_client(struct tls_context **context, const char *ca_file,
+                           struct tls_error *error) MUST_CHECK;
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
-/* When the leaf certificate ends, Unix seconds. */
+/* When the leaf certificate ends, Unix seconds; 0 for a client's context. */
 int64_t tls_context_not_after(const struct tls_context *context);
 
 struct tls_session {
@@ -51,7 +55,7 @@ enum tls_result {
     TLS_FAILED = 3, /* not TLS, or broken: send what is in `out` (an alert), then close */
 };
 
-/* 0 or -ENOMEM. */
+/* A session of the context's side. 0 or -ENOMEM. */
 int tls_session_init(struct tls_session *session, struct tls_context *context) MUST_CHECK;
 /* Copes with a zeroed session. */
 void tls_session_deinit(struct tls_session *session);

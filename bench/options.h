@@ -1,0 +1,30 @@
+/* rollcall-bench's command line. */
+#ifndef ROLLCALL_BENCH_OPTIONS_H
+#define ROLLCALL_BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "payload.h"
+#include "util/buf.h"
+
+struct options {
+    char host[256], path[2048];
+    unsigned short port;
+    unsigned connections, observations;
+    uint64_t requests;    /* UINT64_MAX: by time */
+    uint64_t duration_ns; /* UINT64_MAX: by number */
+    double rate;
+    enum payload_sender sender;
+    struct buf headers; /* fields, each ending in CRLF, NUL behind the last */
+    bool verify, json;
+    const char *socket, *cacert;
+    int pid; /* of the server, 0 for none */
+};
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* EXIT_DONE; EXIT_USAGE after one line on stderr; *done where --help or --version was all. */
+int options_parse(struct options *options, int argc, char **argv, bool *done);
+
+#endif
