@@ -39,7 +39,7 @@ void histogram_add(struct histogram *histogram, uint64_t value) {
 }
 
 uint64_t histogram_percentile(const struct histogram *histogram, double percent) {
-    uint64_t rank = (uint64_t)ceil(percent / 100 * (double)histogram->count), seen = 0;
+    uint64_t rank = (uint64_t)ceil(percent * (double)histogram->count / 100 - 1e-9), seen = 0;
     if (histogram->count == 0)
         return 0;
     if (rank == 0)

@@ -1,9 +1,10 @@
 /* The ring; see ring.h.
  *
- * Positions only grow; a byte lies at position % size. [tail, head) is readable, [head, open) is the
- * open batch, empty where none is; both together never take more than size. Addresses are reckoned from the tail's, which
- * costs no division (a 64-bit one takes longer than the rest of a push). A sparse index holds the
- * position of every INDEX_STEP-th event, so that a seek walks less than that many records. */
+ * Positions only grow; a byte lies at position % size. [tail, head) is readable, [head, open) is
+ * the open batch, empty where none is; both together never take more than size. Addresses are
+ * reckoned from the tail's, which costs no division (a 64-bit one takes longer than the rest of a
+ * push). A sparse index holds the position of every INDEX_STEP-th event, so that a seek walks less
+ * than that many records. */
 #include "ring.h"
 
 #include <assert.h>
@@ -91,11 +92,14 @@ int ring_new(struct ring **out, size_t size_bytes) {
         ring->max_line_bytes = UINT32_MAX / 2;
     /* As many as the smallest records that fit, and one each for a block cut at either end. */
     ring->index_len = ring->size / (sizeof(struct ring_record) * INDEX_STEP) + 2;
-    ring->index = calloc(ring->index_len, sizeof *ring->index);
     ring->tail.seq = ring->head.seq = ring->open.seq = 1;
-    int rc = ring->index ? make_id(ring) : -ENOMEM;
+    int rc = make_id(ring);
     if (rc == 0)
         rc = map_twice(ring);
+    if (rc == 0) {
+        ring->index = calloc(ring->index_len, sizeof *ring->index);
+        rc = ring->index ? 0 : -ENOMEM;
+    }
     if (rc) {
         ring_free(ring);
         return rc;

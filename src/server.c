@@ -115,6 +115,9 @@ static void close_handles(struct server *server) {
     uv_close((uv_handle_t *)&server->check, NULL);
     uv_close((uv_handle_t *)&server->signals[0], NULL);
     uv_close((uv_handle_t *)&server->signals[1], NULL);
+    /* libuv has put the default action back: a late signal would kill what has ended well. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
 }
 
 static void on_listener_closed(uv_handle_t *handle) {
