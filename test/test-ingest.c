@@ -21,6 +21,31 @@ static struct config_secret secret = {"token", 5};
 static struct ring *ring;
 static struct ingest ingest;
 
+/* The linker puts these in front of the library's own calls (--wrap): every allocation is counted.
+ */
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t count, size_t len);
+void *__real_realloc(void *old, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t count, size_t len);
+void *__wrap_realloc(void *old, size_t len);
+static unsigned allocations;
+
+void *__wrap_malloc(size_t len) {
+    allocations++;
+    return __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t count, size_t len) {
+    allocations++;
+    return __real_calloc(count, len);
+}
+
+void *__wrap_realloc(void *old, size_t len) {
+    allocations++;
+    return __real_realloc(old, len);
+}
+
 /* Endpoint 0 is aerohive, 1 is aerohive that keeps the unreadable, the others are json. */
 static int setup(void **state) {
     (void)state;
@@ -187,6 +212,22 @@ static void test_gzip(void **state) {
     assert_string_equal(answer.headers, "Accept-Encoding: gzip\r\n");
 }
 
+static void test_a_whole_request_allocates_nothing(void **state) {
+    static const char body[] = "[{\"apMac\":\"3a1e6d8c785c\",\"ownerId\":7,\"observations\":["
+                               "{\"clientMac\":\"dcac3da506b4\",\"seenEpoch\":1767607933000},"
+                               "{\"clientMac\":\"dcac3da506b5\",\"seenEpoch\":1767607933000}]}]";
+    struct ingest_answer answer;
+    (void)state;
+    run("POST /p/0 HTTP/1.1" AUTH, body, strlen(body), &answer); /* memory that stays */
+    assert_true(allocations > 0); /* they are counted: setup's are in it */
+    allocations = 0;
+    for (int i = 0; i < 1000; i++) {
+        run("POST /p/0 HTTP/1.1" AUTH, body, strlen(body), &answer);
+        assert_int_equal(answer.status, 200);
+    }
+    assert_int_equal(allocations, 0);
+}
+
 static void test_the_accounts_close(void **state) {
     struct ring_figures figures = ring_figures(ring);
     (void)state;
@@ -203,6 +244,7 @@ int main(void) {
         cmocka_unit_test(test_an_unreadable_body_is_kept),
         cmocka_unit_test(test_a_refused_post_leaves_nothing),
         cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_a_whole_request_allocates_nothing),
         cmocka_unit_test(test_the_accounts_close),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

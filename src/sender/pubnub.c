@@ -10,6 +10,8 @@
  *
  * The number of a delivery's attempt stands outside of the item and is part of no identity. PubNub
  * sends what is refused up to three times more, hence keep_unreadable. */
+#include <stdio.h>
+
 #include "batch.h"
 #include "sender.h"
 
@@ -125,7 +127,11 @@ static const struct {
     struct span word, kind;
 } kinds[] = {
 #define KIND(word, kind)                                                                           \
-    { {word, sizeof(word) - 1}, {kind, sizeof(kind) - 1} }
+    {                                                                                              \
+        {word, sizeof(word) - 1}, {                                                                \
+            kind, sizeof(kind) - 1                                                                 \
+        }                                                                                          \
+    }
     KIND("join", "join"),
     KIND("leave", "leave"),
     KIND("timeout", "timeout"),
@@ -357,44 +363,225 @@ static uint32_t take_data(struct item *item, uint32_t node) {
     return nodes[ITEM_ACTION];
 }
 
-enum { OWN_SCHEMAS = 3, WORDS = 7 };
-
 /* What happened: the first word that is known, or else the first there is. Says whether a schema is
- * among them. The words that the kind does not say go to `extra`; the message's stand there
- * already, where they must. */
+ * among them. What the kind does not say of the item's own words goes to `extra`; the message's
+ * schemas are in `enclosing`, where that must be. */
 static bool take_kind(struct item *item, const uint32_t *nodes, const uint32_t *inner_actions) {
-    struct event *event = &item->event;
-    struct word words[WORDS] = {
-        read_schema(item->doc, nodes[ITEM_SCHEMA]),
-        read_schema(item->doc, nodes[ITEM_DATA_SCHEMA]),
-        read_schema(item->doc, nodes[ITEM_EVENT_TYPE]),
-        read_action(item->doc, nodes[ITEM_ACTION]),
-        read_action(item->doc, inner_actions[0]),
-        read_action(item->doc, inner_actions[1]),
+    enum { OWN_SCHEMAS = 3, SCHEMAS = 5, WORDS = 8 };
+    const struct json_doc *doc = item->doc;
+    const struct word words[WORDS] = {
+        read_schema(doc, nodes[ITEM_SCHEMA]),      read_schema(doc, nodes[ITEM_DATA_SCHEMA]),
+        read_schema(doc, nodes[ITEM_EVENT_TYPE]),  read_schema(doc, item->message->schema),
+        read_schema(doc, item->message->schema_2), read_action(doc, nodes[ITEM_ACTION]),
+        read_action(doc, inner_actions[0]),        read_action(doc, inner_actions[1]),
     };
     bool has_schema = false;
     struct span known = {0}, own = {0};
-    for (unsigned i = 0; i < WORDS + 1; i++) {
-        /* The message's schemas come behind the item's own, and before its actions. */
-        struct word word;
-        if (i == OWN_SCHEMAS)
-            word = read_schema(item->doc, item->message->schema);
-        else if (i == OWN_SCHEMAS + 1)
-            word = read_schema(item->doc, item->message->schema_2);
-        else
-            word = words[i < OWN_SCHEMAS ? i : i - 2];
-        has_schema |= i < OWN_SCHEMAS + 2 && word.own.len;
+    for (unsigned i = 0; i < WORDS; i++) {
+        has_schema |= i < SCHEMAS && words[i].own.len;
         if (span_is_absent(known))
-            known = word.kind;
+            known = words[i].kind;
         if (!own.len)
-            own = word.own;
+            own = words[i].own;
     }
-    event->kind = span_is_absent(known) ? own : known;
-    for (unsigned i = 0; i < WORDS - 1; i++) {
-        struct span says = span_is_absent(words[i].kind) ? words[i].own : words[i].kind;
-        if (!is_missing(item->doc, words[i].node) &&
-            (!words[i].is_all || !span_equals(says, event->kind)))
-            untake(item, words[i].node);
+    item->event.kind = span_is_absent(known) ? own : known;
+    for (unsigned i = 0; i < WORDS; i++) {
+        const struct word *word = &words[i];
+        bool is_message_s = i >= OWN_SCHEMAS && i < SCHEMAS;
+        struct span says = span_is_absent(word->kind) ? word->own : word->kind;
+        if (!is_message_s && !is_missing(doc, word->node) &&
+            (!word->is_all || !span_equals(says, item->event.kind)))
+            untake(item, word->node);
     }
     return has_schema;
 }
+
+/* What is missing for an event, or NULL. A presence event is one of a channel; of a schema that is
+ * not known here, it is not known what it has to have. */
+static const char *find_missing(struct item *item, const uint32_t *nodes, bool has_schema) {
+    struct event *event = &item->event;
+    if (!event->kind.len && event_has(event, EVENT_CHANNEL_OCCUPANCY) &&
+        !event_has(event, EVENT_CHANNEL_UUID))
+        event->kind = SPAN("interval"); /* has no action on presence channels, in old SDKs */
+    if (!event->kind.len)
+        return is_missing(item->doc, nodes[ITEM_SCHEMA]) ? "action" : "schema";
+    bool is_known = !span_is_absent(find_kind(event->kind));
+    if (!event_has(event, EVENT_CHANNEL_NAME) && (is_known || !has_schema))
+        return "channel";
+    return NULL;
+}
+
+static const char *find_fault(const struct json_doc *doc, uint32_t object, const char *member) {
+    uint32_t node = find_value(doc, object, span_from_string(member));
+    if (!node)
+        return "missing";
+    return json_type(doc, node) == JSON_STRING ? "empty" : "not a string";
+}
+
+static uint32_t find_id(const struct json_doc *doc, const uint32_t *nodes) {
+    uint32_t id = is_missing(doc, nodes[ITEM_ID]) ? nodes[ITEM_EVENT_ID] : nodes[ITEM_ID];
+    return !is_missing(doc, id) && json_text(doc, id).len ? id : 0;
+}
+
+static struct span field_or_absent(const struct event *event, enum event_field field) {
+    return event_has(event, field) ? event->fields[field] : (struct span){0};
+}
+
+/* The sender's id, or else what happened, where, to whom and when. False where the item has neither
+ * an id nor a time: who joins again is not a repeat, so such an event is like no other. */
+static bool make_identity(const struct item *item, const uint32_t *nodes,
+                          struct identity *identity) {
+    const struct event *event = &item->event;
+    uint32_t id = find_id(item->doc, nodes);
+    identity_init(identity, SPAN("pubnub"));
+    identity_add(identity, field_or_absent(event, EVENT_TENANT));
+    if (id) {
+        identity_add(identity, json_text(item->doc, id));
+        return true;
+    }
+    identity_add(identity, field_or_absent(event, EVENT_CHANNEL_NAME));
+    identity_add(identity, field_or_absent(event, EVENT_CHANNEL_UUID));
+    identity_add(identity, event->kind);
+    identity_add_u64(identity, (uint64_t)event->time_ms);
+    return event->time_ms != TIME_NONE;
+}
+
+static int parse_item(struct message *message, uint32_t node) {
+    struct item item; /* its parts are set where they are first needed: it is large */
+    struct identity identity;
+    uint32_t nodes[ITEM_NODES] = {0}, inner_actions[2];
+
+    if (json_type(message->doc, node) != JSON_OBJECT) {
+        reject_item(message, "not an object", "");
+        return 0;
+    }
+    item.message = message;
+    item.doc = message->doc;
+    event_init(&item.event);
+    item.left =
+        sender_take_members(item.doc, node, item_members, COUNT(item_members), &item.event, nodes);
+    offer_members(&item, nodes);
+    inner_actions[0] = take_data(&item, nodes[ITEM_DATA]);
+    inner_actions[1] = take_data(&item, nodes[ITEM_EVENT_PAYLOAD]);
+    bool has_schema = take_kind(&item, nodes, inner_actions);
+    const char *missing = find_missing(&item, nodes, has_schema);
+    if (missing) {
+        reject_item(message, find_fault(item.doc, node, missing), missing);
+        return 0;
+    }
+    sender_set_extra(&item.event, item.doc, node, item.left,
+                     message->has_enclosing ? &message->enclosing : NULL);
+    bool has_identity = make_identity(&item, nodes, &identity);
+    return batch_emit(message->batch, &item.event, has_identity ? &identity : NULL);
+}
+
+/* --- Messages -----------------------------------------------------------------------------------
+ */
+
+enum { LIST_SCHEMA, LIST_DATA_SCHEMA, LIST_DATA, LIST_NODES };
+
+static const struct member list_members[] = {
+    MEMBER("schema", TAKE_NODE, LIST_SCHEMA),
+    MEMBER("dataSchema", TAKE_NODE, LIST_DATA_SCHEMA),
+    MEMBER("data", TAKE_NODE, LIST_DATA),
+};
+
+/* A flat event has free data of any type, but then it also has a channel and says what happened. */
+static bool is_list(const struct json_doc *doc, uint32_t node) {
+    uint32_t data = find_value(doc, node, SPAN("data"));
+    if (!data || find_value(doc, node, SPAN("channel")) || find_value(doc, node, SPAN("action")))
+        return false;
+    return json_type(doc, data) == JSON_ARRAY || find_value(doc, data, SPAN("channel"));
+}
+
+/* `left`: of the objects around this one, up to `root`. */
+static int parse_list(struct message *message, uint32_t root, uint32_t node, unsigned left) {
+    struct json_doc *doc = message->doc;
+    struct event unused;
+    uint32_t nodes[LIST_NODES] = {0};
+
+    left += sender_take_members(doc, node, list_members, COUNT(list_members), &unused, nodes);
+    message->schema = nodes[LIST_SCHEMA];
+    message->schema_2 = nodes[LIST_DATA_SCHEMA];
+    for (int i = LIST_SCHEMA; i <= LIST_DATA_SCHEMA; i++)
+        if (!is_missing(doc, nodes[i]) && !read_schema(doc, nodes[i]).is_all)
+            sender_untake(doc, nodes[i], &left);
+    uint32_t data = nodes[LIST_DATA];
+    doc->nodes[data].flags |= JSON_TAKEN;
+    sender_enclosing_init(&message->enclosing, doc, root, left);
+    message->has_enclosing = true;
+    message->index = INDEX_SINGLE;
+    if (json_type(doc, data) == JSON_OBJECT)
+        return parse_item(message, data);
+    message->index = 0;
+    uint32_t end = doc->nodes[data].next;
+    for (uint32_t item = data + 1; item < end; item = doc->nodes[item].next, message->index++) {
+        int rc = parse_item(message, item);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int parse_content(struct message *message, uint32_t root, uint32_t node, unsigned left) {
+    if (is_list(message->doc, node))
+        return parse_list(message, root, node, left);
+    if (node != root) {
+        message->doc->nodes[node].flags |= JSON_TAKEN; /* whole: it is the item */
+        sender_enclosing_init(&message->enclosing, message->doc, root, left);
+        message->has_enclosing = true;
+    }
+    return parse_item(message, node);
+}
+
+static const struct member envelope_members[] = {MEMBER("event", TAKE_NODE, 0)};
+static const struct member event_members[] = {MEMBER("payload", TAKE_NODE, 0)};
+
+/* `index` is the message's in the root array, -1 where it is the root. */
+static int parse_message(struct json_doc *doc, struct batch *batch, uint32_t node, int index) {
+    struct message message; /* likewise */
+    struct event unused;
+    uint32_t event = 0, payload = 0;
+    char place[16] = "";
+
+    if (index >= 0)
+        snprintf(place, sizeof place, "[%d]", index);
+    if (json_type(doc, node) != JSON_OBJECT) {
+        batch_reject(batch, index < 0 ? "neither an array nor an object" : "not an object", "%s",
+                     index < 0 ? "(root)" : place);
+        return 0;
+    }
+    event = find_value(doc, node, SPAN("event"));
+    message.enveloped = event && json_type(doc, event) == JSON_OBJECT;
+    if (message.enveloped)
+        payload = find_value(doc, event, SPAN("payload"));
+    bool has_payload = payload && json_type(doc, payload) == JSON_OBJECT;
+    message.doc = doc;
+    message.batch = batch;
+    message.index = INDEX_FLAT;
+    message.schema = message.schema_2 = 0;
+    message.has_enclosing = false;
+    snprintf(message.path, sizeof message.path, "%s%s%s%s", place, index < 0 ? "" : ".",
+             message.enveloped ? "event." : "", has_payload ? "payload." : "");
+    if (!message.enveloped)
+        return parse_content(&message, node, node, 0);
+    unsigned left = sender_take_members(doc, node, envelope_members, 1, &unused, &event);
+    if (!has_payload)
+        return parse_content(&message, node, event, left);
+    left += sender_take_members(doc, event, event_members, 1, &unused, &payload);
+    return parse_content(&message, node, payload, left);
+}
+
+static int parse(struct json_doc *doc, struct batch *batch, struct problem *problem) {
+    int rc = 0;
+    if (json_type(doc, 0) != JSON_ARRAY) {
+        rc = parse_message(doc, batch, 0, -1);
+    } else {
+        int index = 0;
+        for (uint32_t node = 1; node < doc->count && !rc; node = doc->nodes[node].next)
+            rc = parse_message(doc, batch, node, index++);
+    }
+    return rc ? rc : sender_finish(batch, problem);
+}
+
+const struct sender sender_pubnub = {.name = "pubnub", .keep_unreadable = true, .parse = parse};
