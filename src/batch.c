@@ -139,26 +139,64 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
     }
 }
 
-/* Encodes the event where it is to lie. */
-static int push_event(struct batch *batch, const struct event *event) {
+/* Encodes the event where it would lie. */
+static int encode_event(struct batch *batch, const struct event *event,
+                        struct event_layout *layout) {
     char *line;
-    struct event_layout layout;
     if (ring_reserve(batch->ring, event_size_bound(event, &batch->context), &line))
         return SENDER_BATCH_FULL;
-    event_encode(event, &batch->context, line, &layout);
+    event_encode(event, &batch->context, line, layout);
+    return 0;
+}
+
+static void push_event(struct batch *batch, const struct event *event,
+                       const struct event_layout *layout) {
     ring_push(batch->ring, &(struct ring_record){
-                               .line_len = layout.len,
+                               .line_len = layout->len,
                                .received_us = batch->context.received_us,
                                .client_mac = event->client_mac,
-                               .endpoint_offset = layout.endpoint_offset,
-                               .endpoint_len = layout.endpoint_len,
-                               .provider_offset = layout.provider_offset,
-                               .provider_len = layout.provider_len,
-                               .kind_offset = layout.kind_offset,
-                               .kind_len = layout.kind_len,
+                               .endpoint_offset = layout->endpoint_offset,
+                               .endpoint_len = layout->endpoint_len,
+                               .provider_offset = layout->provider_offset,
+                               .provider_len = layout->provider_len,
+                               .kind_offset = layout->kind_offset,
+                               .kind_len = layout->kind_len,
                            });
     batch->accepted++;
-    return 0;
+}
+
+/* Whether the event was sent before: 0, 1, or -ENOMEM. */
+static int see(struct batch *batch, const struct event *event) {
+    int seen =
+        dedupe_see(batch->dedupe, event->id, (uint32_t)(batch->context.received_us / 1000000));
+    batch->duplicates += seen == 1;
+    return seen;
+}
+
+static int emit_marked(struct batch *batch, struct event *event) {
+    struct event_layout layout;
+    int seen = see(batch, event);
+    if (seen < 0)
+        return seen;
+    event->duplicate = seen;
+    int rc = encode_event(batch, event, &layout);
+    if (rc == 0)
+        push_event(batch, event, &layout);
+    return rc;
+}
+
+/* The line is encoded while the memory that tells whether it was sent before is on its way; a
+ * repeat's is then not pushed, and the next one takes its place. */
+static int emit_new(struct batch *batch, struct event *event) {
+    struct event_layout layout;
+    dedupe_prefetch(batch->dedupe, event->id);
+    int rc = encode_event(batch, event, &layout);
+    if (rc)
+        return rc;
+    int seen = see(batch, event);
+    if (seen == 0)
+        push_event(batch, event, &layout);
+    return seen < 0 ? seen : 0;
 }
 
 int batch_emit(struct batch *batch, struct event *event, const struct identity *identity) {
@@ -169,7 +207,17 @@ int batch_emit(struct batch *batch, struct event *event, const struct identity *
     }
     batch->context.seq = ring_next_seq(batch->ring);
     int rc = set_id(batch, event, identity);
-    return rc ? rc : push_event(batch, event);
+    if (rc)
+        return rc;
+    if (identity && batch->mode == BATCH_DROP)
+        return emit_new(batch, event);
+    if (identity && batch->mode == BATCH_MARK)
+        return emit_marked(batch, event);
+    struct event_layout layout;
+    rc = encode_event(batch, event, &layout);
+    if (rc == 0)
+        push_event(batch, event, &layout);
+    return rc;
 }
 
 void batch_reject(struct batch *batch, const char *message, const char *path_format, ...) {
@@ -185,11 +233,15 @@ void batch_reject(struct batch *batch, const char *message, const char *path_for
 
 void batch_commit(struct batch *batch) {
     ring_commit(batch->ring);
+    if (batch->dedupe)
+        dedupe_commit(batch->dedupe);
     end_batch(batch);
 }
 
 void batch_abort(struct batch *batch) {
     ring_abort(batch->ring);
+    if (batch->dedupe)
+        dedupe_abort(batch->dedupe); /* the sender's retry must not count as a repeat */
     end_batch(batch);
 }
 

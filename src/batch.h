@@ -8,6 +8,7 @@
 #ifndef ROLLCALL_BATCH_H
 #define ROLLCALL_BATCH_H
 
+#include "dedupe.h"
 #include "event.h"
 #include "identity.h"
 #include "ring.h"
@@ -16,12 +17,22 @@
 
 struct batch_identity; /* batch.c */
 
-/* Zeroed is valid; it is reused from POST to POST. */
+/* What becomes of an event that was sent before. */
+enum batch_duplicates {
+    BATCH_KEEP, /* it is an event like any other; nothing is looked up */
+    BATCH_DROP, /* it is counted, and not in the ring */
+    BATCH_MARK, /* it is in the ring, with "duplicate":true */
+};
+
+/* Zeroed is valid; it is reused from POST to POST. `dedupe` and `mode` are the owner's to set:
+ * where mode is not BATCH_KEEP, dedupe is there. */
 struct batch {
+    struct dedupe *dedupe;
+    enum batch_duplicates mode;
     struct ring *ring;
     struct event_context context;
-    unsigned accepted;              /* events pushed */
-    unsigned duplicates;            /* events that were there already */
+    unsigned accepted;              /* events pushed, marked ones included */
+    unsigned duplicates;            /* events that were sent before, dropped or marked */
     unsigned rejected;              /* parts that could not be read */
     struct problem first_rejection; /* of the first of these; set where rejected > 0 */
     /* The ids of this batch's events: a hash table, of which only the slots that have this batch's

@@ -29,8 +29,8 @@ extern int ini_max_line __attribute__((weak));
 /* Until an endpoint's auth is written or defaulted; what is wrong was reported. */
 enum { AUTH_UNSET = -1 };
 
-static const char *const section_names[] = {"server", "ring", "log", "endpoint"};
-enum { SERVER, RING, LOG, ENDPOINT, SECTION_COUNT };
+static const char *const section_names[] = {"server", "ring", "dedupe", "log", "endpoint"};
+enum { SERVER, RING, DEDUPE, LOG, ENDPOINT, SECTION_COUNT };
 
 struct reader {
     struct config_loader loader;

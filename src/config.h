@@ -55,6 +55,9 @@ struct config {
     uint64_t header_timeout_ms, body_timeout_ms, keepalive_timeout_ms, drain_timeout_ms;
     size_t max_header_bytes, max_body_bytes;
     size_t ring_size_bytes;
+    uint64_t dedupe_window_ms;
+    unsigned dedupe_max_ids;
+    int dedupe_mode; /* enum batch_duplicates of batch.h */
     int log_level; /* enum log_level of log.h */
     bool log_json;
     struct config_endpoint *endpoints; /* in the file's order; at least one */

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "batch.h"
 #include "config_value.h"
 #include "json.h"
 #include "log.h"
@@ -392,6 +393,8 @@ static const struct config_word level_words[] = {{"error", LOG_ERROR},
                                                  {"info", LOG_INFO},
                                                  {"debug", LOG_DEBUG},
                                                  {NULL, 0}};
+static const struct config_word duplicates_words[] = {
+    {"drop", BATCH_DROP}, {"mark", BATCH_MARK}, {"off", BATCH_KEEP}, {NULL, 0}};
 static const struct config_word format_words[] = {{"logfmt", false}, {"json", true}, {NULL, 0}};
 static const struct config_word auth_words[] = {
     {"none", AUTH_NONE}, {"token", AUTH_TOKEN}, {NULL, 0}};
@@ -426,6 +429,9 @@ const struct config_key config_keys[] = {
     {"server", "max_header_bytes", &size_kind, IN(max_header_bytes), 0, "32K", KIB, MIB},
     {"server", "max_body_bytes", &size_kind, IN(max_body_bytes), 0, "8M", 1, JSON_MAX_BYTES},
     {"ring", "size", &size_kind, IN(ring_size_bytes), 0, "64M", RING_MIN_BYTES, 1024 * GIB},
+    {"dedupe", "window", &duration_kind, IN(dedupe_window_ms), 0, "4h", 1000, 365 * 24 * HOUR},
+    {"dedupe", "max_ids", &count_kind, IN(dedupe_max_ids), 0, "1000000", 1, 1000000000},
+    {"dedupe", "mode", &word_kind, IN(dedupe_mode), 0, "drop", 0, 0, duplicates_words},
     {"log", "level", &word_kind, IN(log_level), 0, "info", 0, 0, level_words},
     {"log", "format", &flag_kind, IN(log_json), 0, "logfmt", 0, 0, format_words},
     {"endpoint", "path", &path_kind, OF(path), CONFIG_REQUIRED, NULL},

@@ -30,6 +30,7 @@ struct dedupe {
     struct bucket *buckets;
     uint32_t bucket_count;
     uint32_t window_s;
+    uint32_t now_s;  /* the latest that was heard of: a clock set back makes nothing expire */
     struct buf undo; /* struct undo, oldest first */
     uint64_t ids, evicted;
     size_t bytes;
@@ -179,6 +180,9 @@ int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now
     bool evicts = false;
     int rc;
 
+    if (now_s < dedupe->now_s)
+        now_s = dedupe->now_s;
+    dedupe->now_s = now_s;
     if (find(dedupe, buckets, tag, &place)) {
         bool live = is_live(dedupe, place, now_s);
         rc = put(dedupe, place, tag, now_s, false);

@@ -36,9 +36,9 @@ void dedupe_free(struct dedupe *dedupe);
 
 /* Asks the memory for what dedupe_see will look at: worth it some 100 ns ahead. */
 void dedupe_prefetch(const struct dedupe *dedupe, const uint8_t id[HASH_BYTES]);
-/* Whether the id was seen within the window before now_s (seconds, never 0, never backwards); it is
- * seen from now on. 0: new; 1: seen before; -ENOMEM (nothing has changed). The change can be undone
- * until dedupe_commit. */
+/* Whether the id was seen within the window before now_s (seconds, never 0; what is earlier than an
+ * earlier call's counts as that); it is seen from now on. 0: new; 1: seen before; -ENOMEM (nothing
+ * has changed). The change can be undone until dedupe_commit. */
 int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now_s) MUST_CHECK;
 /* Keeps what was seen since the last commit or abort. */
 void dedupe_commit(struct dedupe *dedupe);

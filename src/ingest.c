@@ -48,11 +48,22 @@ static int build_table(struct ingest *ingest) {
     return 0;
 }
 
+static int open_dedupe(struct ingest *ingest) {
+    const struct config *config = ingest->config;
+    ingest->batch.mode = (enum batch_duplicates)config->dedupe_mode;
+    if (ingest->batch.mode == BATCH_KEEP)
+        return 0;
+    int rc = dedupe_new(&ingest->dedupe, config->dedupe_max_ids,
+                        (uint32_t)(config->dedupe_window_ms / 1000));
+    ingest->batch.dedupe = ingest->dedupe;
+    return rc;
+}
+
 int ingest_init(struct ingest *ingest, const struct config *config, struct ring *ring) {
     *ingest = (struct ingest){.config = config, .ring = ring};
     ingest->json = json_parser_new();
     ingest->gunzip = gunzip_new();
-    if (!ingest->json || !ingest->gunzip || build_table(ingest)) {
+    if (!ingest->json || !ingest->gunzip || build_table(ingest) || open_dedupe(ingest)) {
         ingest_deinit(ingest);
         return -ENOMEM;
     }
@@ -64,6 +75,7 @@ void ingest_deinit(struct ingest *ingest) {
     gunzip_free(ingest->gunzip);
     buf_deinit(&ingest->inflated);
     batch_deinit(&ingest->batch);
+    dedupe_free(ingest->dedupe);
     free(ingest->table);
     *ingest = (struct ingest){0};
 }

@@ -28,6 +28,7 @@ struct ingest {
     struct json_parser *json;
     struct gunzip *gunzip;
     struct buf inflated;
+    struct dedupe *dedupe; /* NULL where the mode is off */
     struct batch batch;
     struct ingest_figures figures;
     const struct config_endpoint **table; /* by hash of the path; open addressing */

@@ -349,6 +349,115 @@ static void test_a_long_problem_is_cut(void **state) {
     assert_true(last_line_has("\",\"bytes\":1}}\n"));
 }
 
+/* --- duplicates ---------------------------------------------------------------------------------
+ */
+
+/* Posts `values` at a time of its own; gives what was accepted and found to be duplicates. */
+static void post(const uint64_t *values, unsigned count, int64_t second, unsigned accepted,
+                 unsigned duplicates, bool commit) {
+    uint8_t id[HASH_BYTES];
+    batch_begin(&batch, ring, SPAN("hq"), SPAN("test"), RECEIVED_US + second * 1000000);
+    for (unsigned i = 0; i < count; i++)
+        emit(values[i], id);
+    assert_int_equal(batch.accepted, accepted);
+    assert_int_equal(batch.duplicates, duplicates);
+    if (commit)
+        batch_commit(&batch);
+    else
+        batch_abort(&batch);
+}
+
+static void open_window(enum batch_duplicates mode, uint32_t window_s) {
+    batch.mode = mode;
+    assert_int_equal(dedupe_new(&batch.dedupe, 1000, window_s), 0);
+}
+
+static void close_window(void) {
+    dedupe_free(batch.dedupe);
+    batch.dedupe = NULL;
+    batch.mode = BATCH_KEEP;
+}
+
+/* Three identical observations in one POST are three events; the same POST again is three repeats;
+ * a POST with one more of them has one new event. */
+static void test_repeats_are_dropped(void **state) {
+    static const uint64_t same[] = {7, 7, 7, 7}, others[] = {1, 2, 7};
+    uint64_t seq = ring_next_seq(ring);
+    (void)state;
+    open_window(BATCH_DROP, 100);
+    post(same, 3, 0, 3, 0, true);
+    post(same, 3, 1, 0, 3, true);
+    post(same, 4, 2, 1, 3, true);
+    post(others, 3, 3, 2, 1, true);
+    assert_int_equal(ring_next_seq(ring), seq + 6);
+    close_window();
+}
+
+static void test_repeats_are_marked(void **state) {
+    static const uint64_t values[] = {20, 21};
+    (void)state;
+    open_window(BATCH_MARK, 100);
+    post(values, 2, 0, 2, 0, true);
+    assert_false(last_line_has("\"duplicate\""));
+    post(values, 2, 1, 2, 2, true);
+    assert_true(last_line_has(",\"duplicate\":true}"));
+    close_window();
+}
+
+static void test_no_window_no_repeats(void **state) {
+    static const uint64_t values[] = {30};
+    (void)state;
+    post(values, 1, 0, 1, 0, true);
+    post(values, 1, 0, 1, 0, true);
+}
+
+/* The sender was told that its POST was not kept: its retry is new. */
+static void test_an_aborted_post_is_no_first_time(void **state) {
+    static const uint64_t values[] = {40, 41};
+    (void)state;
+    open_window(BATCH_DROP, 100);
+    post(values, 2, 0, 2, 0, false);
+    post(values, 2, 1, 2, 0, true);
+    post(values, 2, 2, 0, 2, false);
+    post(values, 2, 3, 0, 2, true);
+    close_window();
+}
+
+/* HiveManager: one stale record in every post of a day, every ten minutes, beside new ones. */
+static void test_a_hivemanager_day(void **state) {
+    (void)state;
+    open_window(BATCH_DROP, 4 * 3600);
+    for (uint64_t n = 0; n < 144; n++) {
+        uint64_t values[] = {50, 1000 + 2 * n, 1001 + 2 * n};
+        post(values, 3, (int64_t)n * 600, n ? 2 : 3, n != 0, true);
+    }
+    close_window();
+}
+
+/* BT: the same visit again every three hours until it is answered in time. */
+static void test_a_resend_every_three_hours(void **state) {
+    static const uint64_t visit[] = {60};
+    (void)state;
+    open_window(BATCH_DROP, 4 * 3600);
+    for (int n = 0; n < 10; n++)
+        post(visit, 1, n * 3 * 3600, n == 0, n != 0, true);
+    post(visit, 1, (27 + 4) * 3600 + 1, 1, 0, true); /* past the window since the last time */
+    close_window();
+}
+
+/* PubNub: three more copies, five seconds apart, and other events in between. */
+static void test_three_retries(void **state) {
+    (void)state;
+    open_window(BATCH_DROP, 4 * 3600);
+    for (uint64_t n = 0; n < 4; n++) {
+        uint64_t values[] = {70};
+        uint64_t others[] = {71 + n};
+        post(values, 1, (int64_t)n * 5, n == 0, n != 0, true);
+        post(others, 1, (int64_t)n * 5 + 1, 1, 0, true);
+    }
+    close_window();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_post_has_the_same_ids),
@@ -362,6 +471,13 @@ int main(void) {
         cmocka_unit_test(test_a_batch_that_is_too_large_is_refused),
         cmocka_unit_test(test_the_first_rejection_is_kept),
         cmocka_unit_test(test_a_kind_at_its_bound),
+        cmocka_unit_test(test_repeats_are_dropped),
+        cmocka_unit_test(test_repeats_are_marked),
+        cmocka_unit_test(test_no_window_no_repeats),
+        cmocka_unit_test(test_an_aborted_post_is_no_first_time),
+        cmocka_unit_test(test_a_hivemanager_day),
+        cmocka_unit_test(test_a_resend_every_three_hours),
+        cmocka_unit_test(test_three_retries),
         cmocka_unit_test(test_an_unreadable_body_is_kept_as_text),
         cmocka_unit_test(test_a_long_body_is_cut),
         cmocka_unit_test(test_a_long_problem_is_cut),

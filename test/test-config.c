@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "batch.h"
 #include "config.h"
 #include "config_value.h"
 #include "log.h"
@@ -156,6 +157,9 @@ static void test_every_field(void **state) {
     assert_int_equal(config->max_header_bytes, 16384);
     assert_int_equal(config->max_body_bytes, 3 << 20);
     assert_int_equal(config->ring_size_bytes, 1 << 30);
+    assert_int_equal(config->dedupe_window_ms, 26 * 3600000);
+    assert_int_equal(config->dedupe_max_ids, 5000);
+    assert_int_equal(config->dedupe_mode, BATCH_MARK);
     assert_int_equal(config->log_level, LOG_DEBUG);
     assert_true(config->log_json);
 
@@ -169,7 +173,7 @@ static void test_every_field(void **state) {
     check_secret(hq, 1, "old-s3cret-secret");
     check_secret(hq, 2, "with = signs : and # marks;too");
     assert_true(hq->keep_unreadable);
-    assert_int_equal(hq->line, 29);
+    assert_int_equal(hq->line, 34);
 
     const struct config_endpoint *lab = hq->next;
     assert_string_equal(lab->name, "lab.2_x-Y");
@@ -178,7 +182,7 @@ static void test_every_field(void **state) {
     assert_int_equal(lab->auth, AUTH_NONE);
     assert_int_equal(lab->secret_count, 0);
     assert_false(lab->keep_unreadable);
-    assert_int_equal(lab->line, 37);
+    assert_int_equal(lab->line, 42);
 
     const struct config_endpoint *branch = lab->next;
     assert_string_equal(branch->path, "/presence/branch");
@@ -205,6 +209,9 @@ static void test_defaults(void **state) {
     assert_int_equal(config->max_header_bytes, 32768);
     assert_int_equal(config->max_body_bytes, 8 << 20);
     assert_int_equal(config->ring_size_bytes, 64 << 20);
+    assert_int_equal(config->dedupe_window_ms, 4 * 3600000);
+    assert_int_equal(config->dedupe_max_ids, 1000000);
+    assert_int_equal(config->dedupe_mode, BATCH_DROP);
     assert_int_equal(config->log_level, LOG_INFO);
     assert_false(config->log_json);
     assert_int_equal(config->endpoints->keep_unreadable,
@@ -580,14 +587,19 @@ static void test_number_bounds(void **state) {
     config_free(config);
     expect_messages(IN_SERVER "max_connections_per_ip = 1000001\nheader_timeout = 99ms\n"
                               "body_timeout = 3601s\nmax_header_bytes = 1023\n"
-                              "max_body_bytes = 1073741825\n[ring]\nsize = 1025G\n",
+                              "max_body_bytes = 1073741825\n[ring]\nsize = 1025G\n"
+                              "[dedupe]\nwindow = 999ms\nmax_ids = 0\nmode = Drop\n",
                     "rollcall.conf:9: \"max_connections_per_ip\" must be from 1 to 1000000, not "
                     "1000001\n"
                     "rollcall.conf:10: \"header_timeout\" must be from 100ms to 1h, not 99ms\n"
                     "rollcall.conf:11: \"body_timeout\" must be from 100ms to 1h, not 3601s\n"
                     "rollcall.conf:12: \"max_header_bytes\" must be from 1K to 1M, not 1023\n"
                     "rollcall.conf:13: \"max_body_bytes\" must be from 1 to 1G, not 1073741825\n"
-                    "rollcall.conf:15: \"size\" must be from 64K to 1024G, not 1025G\n");
+                    "rollcall.conf:15: \"size\" must be from 64K to 1024G, not 1025G\n"
+                    "rollcall.conf:17: \"window\" must be from 1s to 8760h, not 999ms\n"
+                    "rollcall.conf:18: \"max_ids\" must be from 1 to 1000000000, not 0\n"
+                    "rollcall.conf:19: \"mode\" must be drop, mark or off, not \"Drop\"; did "
+                    "you mean \"drop\"?\n");
 }
 
 static void test_unreadable_file(void **state) {
@@ -676,6 +688,11 @@ static void test_dump_of_defaults(void **state) {
                               "\n"
                               "[ring]\n"
                               "size = 64M\n"
+                              "\n"
+                              "[dedupe]\n"
+                              "window = 4h\n"
+                              "max_ids = 1000000\n"
+                              "mode = drop\n"
                               "\n"
                               "[log]\n"
                               "level = info\n"

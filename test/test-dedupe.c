@@ -48,6 +48,16 @@ static void test_the_window_runs_from_the_last_time(void **state) {
     dedupe_free(dedupe);
 }
 
+static void test_a_clock_set_back_forgets_nothing(void **state) {
+    struct dedupe *dedupe = make(1000, 60);
+    (void)state;
+    assert_int_equal(dedupe_see(dedupe, id_of(1), 5000), 0);
+    assert_int_equal(dedupe_see(dedupe, id_of(1), 1400), 1);
+    assert_int_equal(dedupe_see(dedupe, id_of(2), 1400), 0);
+    assert_int_equal(dedupe_see(dedupe, id_of(2), 5060), 1);
+    dedupe_free(dedupe);
+}
+
 static void test_abort_undoes(void **state) {
     struct dedupe *dedupe = make(1000, 60);
     (void)state;
@@ -120,6 +130,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_then_seen),
         cmocka_unit_test(test_the_window_runs_from_the_last_time),
+        cmocka_unit_test(test_a_clock_set_back_forgets_nothing),
         cmocka_unit_test(test_abort_undoes),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_expired_ids_give_way_uncounted),

@@ -37,6 +37,27 @@ class OneNode(unittest.TestCase):
         return peer
 
 
+class Duplicates(unittest.TestCase):
+    def test_the_same_post_again(self):
+        for mode, kept, marks in (("drop", 3, 0), ("mark", 9, 6), ("off", 9, 0)):
+            with self.subTest(mode), Node(rest="[dedupe]\nmode = %s\n" % mode) as node:
+                answers = [post(node, "/presence/hq", SAMPLE, TOKEN).json() for _ in range(3)]
+                self.assertEqual(answers[0], {"accepted": 3, "duplicates": 0, "rejected": 0})
+                self.assertEqual(answers[2], {"accepted": 0 if mode == "drop" else 3,
+                                              "duplicates": 0 if mode == "off" else 3,
+                                              "rejected": 0})
+                lines = events(node)
+                self.assertEqual(len(lines), kept)
+                self.assertEqual(len({line["id"] for line in lines}), 3)
+                self.assertEqual(sum(line.get("duplicate", False) for line in lines), marks)
+
+    def test_documents_are_never_taken_for_repeats(self):
+        with Node() as node:
+            for _ in range(3):
+                self.assertEqual(post(node, "/presence/lab", {"a": 1}).json()["accepted"], 1)
+            self.assertEqual(len({line["id"] for line in events(node)}), 3)
+
+
 class Answers(OneNode):
     def test_three_observations_are_three_events(self):
         before = len(events(self.node))
@@ -111,7 +132,8 @@ class Answers(OneNode):
         self.assertEqual(response.json()["at"], "[0].observations[0].clientMac")
 
     def test_one_broken_observation_costs_no_other(self):
-        mixed = [dict(SAMPLE, observations=SAMPLE["observations"][:1] + [{"rssi": 1}, 7])]
+        good = dict(SAMPLE["observations"][0], clientMac="0026bb04489e")
+        mixed = [dict(SAMPLE, observations=[good, {"rssi": 1}, 7])]
         response = post(self.node, "/presence/hq", mixed, TOKEN)
         self.assertEqual(response.status, 200)
         self.assertEqual(response.json()["accepted"], 1)
