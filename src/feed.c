@@ -1,11 +1,15 @@
-/* The Unix socket's listener and its readers' connections: requests in, answers out. What a stream
- * says is feed_stream.c's. See feed.h and feed_internal.h.
+/* The Unix socket: its file, the turns of its readers, and their connections: requests in, answers
+ * out. What a stream says is feed_stream.c's. See feed.h and feed_internal.h.
  *
  *   accept -> READER_REQUEST -> READER_STREAM -> (finite and kept alive: READER_REQUEST again)
  *                 |   any answer that is the last -> READER_LAST -> written out -> closed
  *
- * What a peer sends while its stream runs is kept (bounded) for a finite stream, and dropped for
- * one that follows. */
+ * The end of a peer. A read gives EOF both when the peer has closed and when it has only shut down
+ * its sending side, as `printf ... | nc -N -U` does, which still wants its answer. The kernel tells
+ * the two apart: a Unix stream socket polls POLLHUP only when both directions are down. So at EOF a
+ * peer that is hung up is closed at once, follower or not, with no event needed to find out; one
+ * that is not keeps its stream and is asked the same once a second (libuv no longer polls a socket
+ * that has read EOF), and a write to it fails in any case once it has gone. */
 #include "feed_internal.h"
 
 #include <assert.h>
@@ -22,22 +26,170 @@
 #include <unistd.h>
 
 enum {
-    FEED_BACKLOG = 128,
-    EARLY_MAX_BYTES = 32 * 1024, /* of requests that came while an answer was under way */
+    FEED_BACKLOG = 512,
     HALF_CLOSED_CHECK_MS = 1000,
 };
 
 static void reader_close(struct reader *reader);
 
-/* --- output --------------------------------------------------------------------------------------
- */
+static void arm_deadline(struct reader *reader, uint64_t ms) {
+    wheel_arm(reader->feed->wheel, &reader->deadline, uv_now(reader->feed->loop) + ms);
+}
+
+/* --- the end of a reader ------------------------------------------------------------- */
+
+static bool is_hung_up(const struct reader *reader) {
+    struct pollfd poll_fd = {0};
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&reader->pipe, &fd))
+        return true;
+    poll_fd.fd = fd;
+    return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
+}
+
+static void check_done(struct feed *feed) {
+    if (feed->reader_count || !feed->on_done)
+        return;
+    void (*on_done)(void *) = feed->on_done;
+    feed->on_done = NULL;
+    on_done(feed->done_context);
+}
+
+static void on_reader_closed(uv_handle_t *handle) {
+    struct reader *reader = handle->data;
+    struct feed *feed = reader->feed;
+    list_remove(&reader->link);
+    http_parser_deinit(&reader->http);
+    buf_deinit(&reader->early);
+    free(reader);
+    feed->reader_count--;
+    check_done(feed);
+}
+
+static void reader_close(struct reader *reader) {
+    if (reader->state == READER_CLOSED)
+        return;
+    reader->state = READER_CLOSED;
+    list_remove(&reader->turn);
+    wheel_disarm(&reader->deadline);
+    uv_close((uv_handle_t *)&reader->pipe, on_reader_closed);
+}
+
+void reader_fail(struct reader *reader) {
+    buf_reset(&reader->feed->out, FEED_OUT_KEEP_BYTES);
+    reader_close(reader);
+}
+
+/* --- requests ------------------------------------------------------------------------ */
+
+static const struct route {
+    const char *path;
+    unsigned methods; /* a bit each, 1 << HTTP_GET ... */
+    const char *allow;
+    void (*answer)(struct reader *reader, struct http_request *request);
+} routes[] = {
+    {"/v1/events", 1U << HTTP_GET | 1U << HTTP_HEAD, "Allow: GET, HEAD\r\n", reader_start_stream},
+};
+
+static void on_request(struct reader *reader) {
+    struct http_request *request = reader->http.request;
+    const struct route *route = NULL;
+    reader->last = !request->keep_alive;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (span_equals(request->path, span_from_string(routes[i].path)))
+            route = &routes[i];
+    if (reader->refused) {
+        reader->last = true;
+        reader_answer(reader, 503, "Retry-After: 1\r\n", "{\"error\":\"too many readers\"}\n");
+    } else if (!route) {
+        reader_answer(reader, 404, NULL, "{\"error\":\"nothing has this path\"}\n");
+    } else if (request->llhttp_method >= 32 || !(route->methods >> request->llhttp_method & 1)) {
+        reader_answer(reader, 405, route->allow, "{\"error\":\"this path does not take %.*s\"}\n",
+                      SPAN_ARG(request->method));
+    } else {
+        route->answer(reader, request);
+    }
+}
+
+/* The head is there. No request here has a body that matters. */
+static void on_head(struct reader *reader) {
+    struct http_request *request = reader->http.request;
+    request->discard_body = true;
+    if (!request->expect_continue || !request->has_body)
+        return;
+    int rc = buf_append(&reader->feed->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    if (rc || reader_send(reader))
+        reader_fail(reader);
+}
+
+static void on_bad(struct reader *reader) {
+    reader->last = true;
+    reader_answer(reader, reader->http.bad_status, NULL, "{\"error\":\"%s\"}\n",
+                  reader->http.bad_reason ? reader->http.bad_reason : "not HTTP");
+}
+
+static bool is_ready(const struct reader *reader) {
+    return reader->state == READER_REQUEST && !reader->writing;
+}
+
+/* Steps through what was read, until it is used up or an answer is under way; the rest waits. */
+static void process(struct reader *reader, char *data, size_t len) {
+    struct http_parser *http = &reader->http;
+    enum http_step step;
+    int rc = 0;
+
+    reader->stepping = true;
+    http_feed(http, &reader->feed->scratch, data, len);
+    while (is_ready(reader) && (step = http_step(http)) != HTTP_STEP_MORE) {
+        if (step == HTTP_STEP_HEAD)
+            on_head(reader);
+        else if (step == HTTP_STEP_REQUEST)
+            on_request(reader);
+        else
+            on_bad(reader);
+    }
+    if (reader->state != READER_CLOSED && http->chunk_used < len)
+        rc = buf_append(&reader->early, data + http->chunk_used, len - http->chunk_used);
+    int end_rc = http_feed_end(http);
+    reader->stepping = false;
+    if (rc || end_rc)
+        reader_fail(reader);
+}
+
+static void process_early(struct reader *reader) {
+    static const char padding[HTTP_BODY_PADDING];
+    struct buf early = reader->early;
+    reader->early = (struct buf){0};
+    if (buf_append(&early, padding, sizeof padding))
+        reader_fail(reader);
+    else
+        process(reader, early.ptr, early.len - sizeof padding);
+    buf_deinit(&early);
+}
+
+/* Takes up what came while an answer was under way. A peer that will send no more has had its last
+ * answer when nothing is left of that. */
+static void go_on(struct reader *reader) {
+    if (reader->stepping)
+        return;
+    while (is_ready(reader) && reader->early.len)
+        process_early(reader);
+    if (is_ready(reader) && (reader->half_closed || reader->feed->draining))
+        reader_close(reader);
+}
+
+/* Its answer is sent, and it was not the last. */
+static void on_answered(struct reader *reader) {
+    arm_deadline(reader, reader->feed->options.header_timeout_ms);
+    go_on(reader);
+}
+
+/* --- output -------------------------------------------------------------------------- */
 
 struct reader_write {
     uv_write_t request;
     struct buf data;
 };
-
-static void process_early(struct reader *reader);
 
 static void on_written(uv_write_t *request, int status) {
     struct reader_write *write = (struct reader_write *)request;
@@ -50,9 +202,9 @@ static void on_written(uv_write_t *request, int status) {
     if (status < 0 || reader->state == READER_LAST)
         reader_close(reader);
     else if (reader->state == READER_STREAM)
-        reader_pump(reader);
+        feed_note_behind(reader->feed, reader);
     else
-        process_early(reader);
+        on_answered(reader);
 }
 
 /* The rest that the socket did not take. 0 or negative. */
@@ -86,87 +238,22 @@ int reader_send(struct reader *reader) {
     return rc;
 }
 
-/* --- deadlines and the end of a reader
- * ------------------------------------------------------------ */
-
-/* POLLHUP on a Unix stream socket: the peer has closed both ways, it does not only say no more. */
-static bool is_hung_up(const struct reader *reader) {
-    struct pollfd poll_fd = {0};
-    uv_os_fd_t fd;
-    if (uv_fileno((const uv_handle_t *)&reader->pipe, &fd))
-        return true;
-    poll_fd.fd = fd;
-    return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
-}
-
-static void arm_deadline(struct reader *reader, uint64_t ms) {
-    wheel_arm(reader->feed->wheel, &reader->deadline, uv_now(reader->feed->loop) + ms);
-}
-
-static void on_deadline(struct wheel_node *node) {
-    struct reader *reader = container_of(node, struct reader, deadline);
-    if (reader->state == READER_REQUEST || is_hung_up(reader)) {
-        reader_close(reader);
-        return;
-    }
-    if (reader->half_closed)
-        arm_deadline(reader, HALF_CLOSED_CHECK_MS);
-}
-
-static void check_done(struct feed *feed) {
-    if (feed->reader_count || !feed->on_done)
-        return;
-    void (*on_done)(void *) = feed->on_done;
-    feed->on_done = NULL;
-    on_done(feed->done_context);
-}
-
-static void on_reader_closed(uv_handle_t *handle) {
-    struct reader *reader = handle->data;
-    struct feed *feed = reader->feed;
-    list_remove(&reader->link);
-    http_parser_deinit(&reader->http);
-    buf_deinit(&reader->early);
-    free(reader);
-    feed->reader_count--;
-    check_done(feed);
-}
-
-static void reader_close(struct reader *reader) {
-    if (reader->state == READER_CLOSED)
-        return;
-    reader->state = READER_CLOSED;
-    wheel_disarm(&reader->deadline);
-    uv_close((uv_handle_t *)&reader->pipe, on_reader_closed);
-}
-
-void reader_fail(struct reader *reader) {
-    buf_reset(&reader->feed->out, FEED_OUT_KEEP_BYTES);
-    reader_close(reader);
-}
-
-/* An answer or a stream is complete and in feed->out: sends it, and what comes after it follows. */
 void reader_finish(struct reader *reader) {
-    bool last = reader->last || reader->half_closed || reader->feed->draining;
+    bool last = reader->last || reader->feed->draining;
     reader->state = last ? READER_LAST : READER_REQUEST;
-    if (reader_send(reader)) {
+    if (reader_send(reader))
         reader_fail(reader);
+    else if (reader->writing)
         return;
-    }
-    if (reader->writing)
-        return;
-    if (last) {
+    else if (last)
         reader_close(reader);
-        return;
-    }
-    arm_deadline(reader, reader->feed->options.header_timeout_ms);
+    else
+        on_answered(reader);
 }
-
-/* --- requests
- * ------------------------------------------------------------------------------------- */
 
 void reader_answer(struct reader *reader, int status, const char *headers, const char *format,
                    ...) {
+    const struct http_request *request = reader->http.request;
     char text[512];
     va_list args;
     va_start(args, format);
@@ -179,8 +266,8 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
         .body = span_from(text, (size_t)len),
         .headers = headers,
         .close = reader->last || reader->feed->draining,
-        .head = reader->http.request && reader->http.request->llhttp_method == HTTP_HEAD,
-        .minor_version = reader->http.request ? reader->http.request->minor_version : 1,
+        .head = request && request->llhttp_method == HTTP_HEAD,
+        .minor_version = request ? request->minor_version : 1,
     };
     if (http_respond(&reader->feed->out, &response))
         reader_fail(reader);
@@ -188,80 +275,33 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
         reader_finish(reader);
 }
 
-static void on_request(struct reader *reader) {
-    struct http_request *request = reader->http.request;
-    reader->last = !request->keep_alive;
-    if (!span_equals(request->path, SPAN("/v1/events")))
-        reader_answer(reader, 404, NULL, "{\"error\":\"nothing has this path\"}\n");
-    else if (request->llhttp_method != HTTP_GET && request->llhttp_method != HTTP_HEAD)
-        reader_answer(reader, 405, "Allow: GET, HEAD\r\n",
-                      "{\"error\":\"method not allowed: events are read\"}\n");
-    else
-        reader_start_stream(reader, request);
-}
+/* --- libuv --------------------------------------------------------------------------- */
 
-/* Steps through what was read, until it is used up or an answer is under way; the rest waits. */
-static void process(struct reader *reader, char *data, size_t len) {
-    struct feed *feed = reader->feed;
-    enum http_step step;
-    int rc = 0;
-
-    http_feed(&reader->http, &feed->scratch, data, len);
-    while (reader->state == READER_REQUEST && !reader->writing &&
-           (step = http_step(&reader->http)) != HTTP_STEP_MORE) {
-        if (step == HTTP_STEP_HEAD) {
-            reader->http.request->discard_body = true; /* no request here has one that matters */
-        } else if (step == HTTP_STEP_REQUEST) {
-            on_request(reader);
-        } else {
-            reader->last = true;
-            reader_answer(reader, reader->http.bad_status, NULL, "{\"error\":\"%s\"}\n",
-                          reader->http.bad_reason);
-        }
+static void on_deadline(struct wheel_node *node) {
+    struct reader *reader = container_of(node, struct reader, deadline);
+    bool under_way = http_parser_in_head(&reader->http) || http_parser_in_body(&reader->http);
+    if (is_hung_up(reader) || (is_ready(reader) && !under_way)) {
+        reader_close(reader);
+    } else if (is_ready(reader)) {
+        reader->last = true;
+        reader_answer(reader, 408, NULL, "{\"error\":\"the request took too long\"}\n");
+    } else if (reader->half_closed) {
+        arm_deadline(reader, HALF_CLOSED_CHECK_MS);
     }
-    if (reader->state != READER_CLOSED && reader->http.chunk_used < len)
-        rc = buf_append(&reader->early, data + reader->http.chunk_used,
-                        len - reader->http.chunk_used);
-    int end_rc = http_feed_end(&reader->http);
-    if (rc || end_rc)
-        reader_fail(reader);
 }
 
-static void process_early(struct reader *reader) {
-    static const char padding[HTTP_BODY_PADDING];
-    struct buf early = reader->early;
-    if (early.len == 0)
-        return;
-    reader->early = (struct buf){0};
-    if (buf_append(&early, padding, sizeof padding))
-        reader_fail(reader);
+static void on_eof(struct reader *reader) {
+    reader->half_closed = true;
+    if (is_ready(reader) || is_hung_up(reader))
+        reader_close(reader);
     else
-        process(reader, early.ptr, early.len - sizeof padding);
-    buf_deinit(&early);
+        arm_deadline(reader, HALF_CLOSED_CHECK_MS);
 }
-
-void reader_go_on(struct reader *reader) {
-    if (reader->state == READER_REQUEST && !reader->writing)
-        process_early(reader);
-}
-
-/* --- libuv
- * ---------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct reader *reader = handle->data;
     (void)suggested;
     *buf = uv_buf_init(reader->feed->in, FEED_READ_BYTES);
-}
-
-/* The peer sends no more. Has it closed, it is gone; has it only shut down its way (nc at the end
- * of its input), it still gets its answer, and is looked at once a second until it does close. */
-static void on_eof(struct reader *reader) {
-    reader->half_closed = true;
-    if ((reader->state == READER_REQUEST && !reader->writing) || is_hung_up(reader))
-        reader_close(reader);
-    else
-        arm_deadline(reader, HALF_CLOSED_CHECK_MS);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
@@ -270,79 +310,97 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
         on_eof(reader);
     } else if (len < 0) {
         reader_close(reader);
-    } else if (len > 0 && reader->state == READER_REQUEST && !reader->writing) {
+    } else if (len > 0 && is_ready(reader)) {
         process(reader, buf->base, (size_t)len);
-        reader_go_on(reader);
-    } else if (len > 0 && reader->state != READER_LAST && !reader->follow) {
-        if (reader->early.len + (size_t)len > EARLY_MAX_BYTES ||
+        go_on(reader);
+    } else if (len > 0 && reader->state != READER_LAST) {
+        if (reader->early.len + (size_t)len > FEED_EARLY_MAX_BYTES ||
             buf_append(&reader->early, buf->base, (size_t)len))
             reader_close(reader);
     }
 }
 
-static void on_connection(uv_stream_t *listener, int status) {
-    struct feed *feed = listener->data;
-    if (status < 0)
-        return; /* out of descriptors: libuv has closed the peer's, and tries again */
+/* Takes the connection that waits at the listener. 0, or -ENOMEM: it still waits. */
+static int accept_reader(struct feed *feed) {
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader)
-        return; /* the peer waits in the backlog until a connection after it is taken */
+        return -ENOMEM;
     reader->feed = feed;
+    list_init(&reader->turn);
     http_parser_init(&reader->http, &feed->limits);
     wheel_node_init(&reader->deadline, on_deadline);
-    if (uv_pipe_init(feed->loop, &reader->pipe, 0)) {
-        free(reader);
-        return;
-    }
+    (void)uv_pipe_init(feed->loop, &reader->pipe, 0); /* never fails */
     reader->pipe.data = reader;
     list_append(&feed->readers, &reader->link);
     feed->reader_count++;
-    if (uv_accept(listener, (uv_stream_t *)&reader->pipe) ||
-        uv_read_start((uv_stream_t *)&reader->pipe, on_alloc, on_read)) {
-        reader_close(reader);
-        return;
-    }
-    if (feed->reader_count > feed->options.max_readers) {
-        reader->last = true;
-        reader_answer(reader, 503, "Retry-After: 1\r\n", "{\"error\":\"too many readers\"}\n");
-        return;
-    }
+    reader->refused = feed->reader_count > feed->options.max_readers;
     arm_deadline(reader, feed->options.header_timeout_ms);
+    if (uv_accept((uv_stream_t *)&feed->listener, (uv_stream_t *)&reader->pipe) ||
+        feed->reader_count > feed->options.max_readers + FEED_REFUSED_MAX ||
+        uv_read_start((uv_stream_t *)&reader->pipe, on_alloc, on_read))
+        reader_close(reader);
+    return 0;
 }
 
-/* Readers that had more to get than one turn gives them. */
+static void on_connection(uv_stream_t *listener, int status) {
+    struct feed *feed = listener->data;
+    if (status < 0)
+        return;              /* out of descriptors: libuv has closed the peer's, and tries again */
+    if (accept_reader(feed)) /* libuv takes no other before this one is taken: it must be */
+        wheel_arm(feed->wheel, &feed->retry, uv_now(feed->loop) + WHEEL_TICK_MS);
+}
+
+static void on_retry(struct wheel_node *node) {
+    struct feed *feed = container_of(node, struct feed, retry);
+    on_connection((uv_stream_t *)&feed->listener, 0);
+}
+
+/* --- turns --------------------------------------------------------------------------- */
+
+/* Each reader that was in the list gets one turn, until `max_bytes` have been sent; the others are
+ * the first next time. */
+static void give_turns(struct feed *feed, struct list *readers, size_t max_bytes) {
+    struct list *end = &feed->turns_end; /* those that come into the list meanwhile are behind it */
+    size_t sent = 0;
+    list_append(readers, end);
+    while (readers->next != end && sent < max_bytes)
+        sent += reader_pump(container_of(readers->next, struct reader, turn));
+    list_remove(end);
+}
+
 static void on_idle(uv_idle_t *idle) {
     struct feed *feed = idle->data;
-    struct list *next;
-    feed->behind = false;
-    for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
-        struct reader *reader = container_of(link, struct reader, link);
-        next = link->next;
-        if (reader->behind && reader->state == READER_STREAM && !reader->writing)
-            reader_pump(reader);
-    }
-    if (!feed->behind)
+    give_turns(feed, &feed->behind, FEED_TURN_BYTES);
+    if (list_is_empty(&feed->behind))
         uv_idle_stop(idle);
 }
 
-void feed_note_behind(struct feed *feed) {
-    feed->behind = true;
+void feed_note_behind(struct feed *feed, struct reader *reader) {
+    list_remove(&reader->turn);
+    list_append(&feed->behind, &reader->turn);
     if (!uv_is_closing((uv_handle_t *)&feed->idle))
         uv_idle_start(&feed->idle, on_idle); /* cannot fail with a callback */
 }
 
 void feed_wake(struct feed *feed) {
-    struct list *next;
-    for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
-        struct reader *reader = container_of(link, struct reader, link);
-        next = link->next;
-        if (reader->state == READER_STREAM && !reader->writing && !reader->behind)
-            reader_pump(reader);
-    }
+    uint64_t seq = ring_newest(feed->ring).seq;
+    if (seq == feed->woken_seq)
+        return;
+    feed->woken_seq = seq;
+    give_turns(feed, &feed->live, SIZE_MAX);
 }
 
-/* --- the socket file
- * ------------------------------------------------------------------------------ */
+/* --- the socket file ----------------------------------------------------------------- */
+
+static int set_address(struct sockaddr_un *address, const char *path) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (!*path)
+        return -EINVAL; /* Linux would bind it to a name that is no file */
+    if (strlen(path) >= sizeof address->sun_path)
+        return -ENAMETOOLONG;
+    strcpy(address->sun_path, path);
+    return 0;
+}
 
 /* What is at the path: nothing (after removing what nobody answers on), a live node, or an error.
  */
@@ -372,26 +430,7 @@ static int set_rights(const struct feed_options *options) {
         if (chown(options->path, (uid_t)-1, group->gr_gid))
             return -errno;
     }
-    return chmod(options->path, options->mode) ? -errno : 0;
-}
-
-/* Under a tight umask, so that nobody gets in before the rights are set. */
-static int bind_path(struct feed *feed) {
-    const struct feed_options *options = &feed->options;
-    struct stat made;
-    mode_t umask_before = umask(0177);
-    int rc = uv_pipe_bind(&feed->listener, options->path);
-    umask(umask_before);
-    if (rc)
-        return rc;
-    rc = lstat(options->path, &made) ? -errno : 0;
-    if (rc)
-        return rc;
-    feed->device = made.st_dev;
-    feed->inode = made.st_ino;
-    feed->bound = true;
-    rc = set_rights(options);
-    return rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
+    return chmod(options->path, options->mode & 0777) ? -errno : 0;
 }
 
 /* Only what we made: after a takeover the name is another's. */
@@ -403,30 +442,73 @@ static void unlink_path(struct feed *feed) {
     feed->bound = false;
 }
 
-/* --- begin and end
- * -------------------------------------------------------------------------------- */
-
-static int open_listener(struct feed *feed) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(feed->options.path) >= sizeof address.sun_path)
-        return -ENAMETOOLONG; /* uv_pipe_bind would cut it */
-    strcpy(address.sun_path, feed->options.path);
-    int rc = clear_path(&address);
-    return rc ? rc : bind_path(feed);
+/* Binds under a tight umask and listens when the rights are set, so that nobody gets in between. */
+static int bind_path(struct feed *feed, int fd, const struct sockaddr_un *address) {
+    struct stat made;
+    mode_t umask_before = umask(0177);
+    int rc = bind(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
+    umask(umask_before);
+    if (rc == 0)
+        rc = lstat(address->sun_path, &made) ? -errno : 0;
+    if (rc)
+        return rc;
+    feed->device = made.st_dev;
+    feed->inode = made.st_ino;
+    feed->bound = true;
+    rc = set_rights(&feed->options);
+    return rc ? rc : listen(fd, FEED_BACKLOG) ? -errno : 0;
 }
 
-/* Closes the handles of a feed that failed to open, before anything else runs. */
-static void abandon(struct feed *feed) {
-    unlink_path(feed);
-    feed_close(feed);
-    while (!feed_is_closed(feed))
-        uv_run(feed->loop, UV_RUN_NOWAIT);
-    feed_free(feed);
+/* A descriptor that listens, or negative, or FEED_SOCKET_LIVE (then *fd is -1). The socket is not
+ * libuv's to bind: uv_close would remove the file of that name, whoever's it is by then. */
+static int open_socket(struct feed *feed, int *fd) {
+    struct sockaddr_un address;
+    int rc = set_address(&address, feed->options.path);
+    rc = rc ? rc : clear_path(&address);
+    if (rc)
+        return rc;
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0)
+        return -errno;
+    rc = bind_path(feed, *fd, &address);
+    if (rc) {
+        unlink_path(feed);
+        close(*fd);
+        *fd = -1;
+    }
+    return rc;
+}
+
+/* --- begin and end ------------------------------------------------------------------- */
+
+static void on_abandoned(uv_handle_t *listener) {
+    feed_free(listener->data);
+}
+
+/* Gives the listening socket to libuv. Where that fails (it cannot, with a socket just made), the
+ * feed is freed when the loop has been round. */
+static int start_listener(struct feed *feed, int fd) {
+    (void)uv_pipe_init(feed->loop, &feed->listener, 0); /* never fails */
+    feed->listener.data = feed;
+    int rc = uv_pipe_open(&feed->listener, fd);
+    if (rc)
+        close(fd);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
+    if (rc) {
+        unlink_path(feed);
+        uv_close((uv_handle_t *)&feed->listener, on_abandoned);
+        return rc;
+    }
+    (void)uv_idle_init(feed->loop, &feed->idle); /* never fails */
+    feed->idle.data = feed;
+    feed->handles = 2;
+    return 0;
 }
 
 int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel *wheel,
              const struct feed_options *options) {
     struct feed *feed = calloc(1, sizeof *feed);
+    int fd = -1;
     if (!feed)
         return UV_ENOMEM;
     feed->loop = loop;
@@ -435,22 +517,20 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     feed->options = *options;
     feed->limits = (struct http_limits){.max_header_bytes = 32 * 1024, .max_body_bytes = 64 * 1024};
     list_init(&feed->readers);
+    list_init(&feed->live);
+    list_init(&feed->behind);
+    list_init(&feed->turns_end);
+    wheel_node_init(&feed->retry, on_retry);
     feed->options.path = strdup(options->path);
-    int rc = feed->options.path ? uv_pipe_init(loop, &feed->listener, 0) : UV_ENOMEM;
+    int rc = feed->options.path ? open_socket(feed, &fd) : UV_ENOMEM;
     if (rc) {
         feed_free(feed);
         return rc;
     }
-    (void)uv_idle_init(loop, &feed->idle); /* never fails */
-    feed->listener.data = feed->idle.data = feed;
-    feed->handles = 2;
-    rc = open_listener(feed);
-    if (rc) {
-        abandon(feed);
-        return rc;
-    }
-    *out = feed;
-    return 0;
+    rc = start_listener(feed, fd);
+    if (rc == 0)
+        *out = feed;
+    return rc;
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -463,19 +543,24 @@ static void close_handle(uv_handle_t *handle) {
         uv_close(handle, on_handle_closed);
 }
 
+static void close_listener(struct feed *feed) {
+    wheel_disarm(&feed->retry);
+    close_handle((uv_handle_t *)&feed->listener);
+}
+
 void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context) {
     struct list *next;
     feed->draining = true;
     feed->on_done = on_done;
     feed->done_context = context;
-    close_handle((uv_handle_t *)&feed->listener);
+    close_listener(feed);
     for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
         struct reader *reader = container_of(link, struct reader, link);
         next = link->next;
         reader->follow = false;
         if (reader->state == READER_STREAM && !reader->writing)
             reader_pump(reader);
-        else if (reader->state == READER_REQUEST && !reader->writing)
+        else if (is_ready(reader))
             reader_close(reader);
     }
     check_done(feed);
@@ -485,7 +570,7 @@ void feed_close(struct feed *feed) {
     struct list *next;
     feed->on_done = NULL;
     unlink_path(feed);
-    close_handle((uv_handle_t *)&feed->listener);
+    close_listener(feed);
     close_handle((uv_handle_t *)&feed->idle);
     for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
         next = link->next;

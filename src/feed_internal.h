@@ -1,4 +1,4 @@
-/* What feed.c (connections) and feed_stream.c (what a stream says) share. */
+/* What feed.c (the socket and its connections) and feed_stream.c (what a stream says) share. */
 #ifndef ROLLCALL_FEED_INTERNAL_H
 #define ROLLCALL_FEED_INTERNAL_H
 
@@ -11,9 +11,12 @@
 
 enum {
     FEED_READ_BYTES = 16 * 1024,
-    FEED_CHUNK_BYTES = 64 * 1024, /* of lines in one write; one line may be longer */
-    FEED_CHUNKS_PER_TURN = 4,     /* then the other readers and the senders have their turn */
+    FEED_CHUNK_BYTES = 64 * 1024,  /* of lines in one write; one line may be longer */
+    FEED_CHUNKS_PER_TURN = 4,      /* for one reader, then it is another's turn */
+    FEED_TURN_BYTES = 1024 * 1024, /* for all that catch up, then it is the senders' turn */
     FEED_OUT_KEEP_BYTES = 256 * 1024,
+    FEED_EARLY_MAX_BYTES = 32 * 1024, /* of requests that came while an answer was under way */
+    FEED_REFUSED_MAX = 64, /* readers past max_readers that are told so; more are only closed */
 };
 
 enum reader_state {
@@ -27,17 +30,19 @@ enum reader_state {
 struct reader {
     uv_pipe_t pipe;
     struct feed *feed;
-    struct list link;
+    struct list link; /* in feed->readers */
+    struct list turn; /* in feed->live, feed->behind or neither */
     struct wheel_node deadline;
     struct http_parser http;
     struct buf early; /* what came while an answer was under way */
     uint8_t state;
     bool writing;     /* a write is in flight: nothing is sent until it is done */
+    bool stepping;    /* requests are being stepped through: no other begins to */
+    bool refused;     /* one reader too many: its request is answered 503 */
     bool last;        /* the connection ends with this answer */
     bool half_closed; /* the peer has shut down its sending side */
     /* the stream */
-    bool follow, chunked, head_only;
-    bool behind;   /* has more to get than one turn gives */
+    bool follow, chunked;
     uint64_t left; /* of limit */
     struct ring_cursor cursor;
 };
@@ -49,13 +54,18 @@ struct feed {
     struct feed_options options;
     struct http_limits limits;
     uv_pipe_t listener;
-    uv_idle_t idle;
+    uv_idle_t idle;   /* active while a reader is behind */
     unsigned handles; /* of these two that are not closed */
-    bool bound, draining, behind;
+    bool bound, draining;
     dev_t device; /* of the socket file, to know it again */
     ino_t inode;
+    struct wheel_node retry; /* a connection that there was no memory for waits */
     struct list readers;
+    struct list live;      /* followers that have got all there is */
+    struct list behind;    /* readers that have more to get than one turn gives */
+    struct list turns_end; /* a mark in one of these two while turns are given */
     unsigned reader_count;
+    uint64_t woken_seq; /* what the live ones have got up to */
     void (*on_done)(void *context);
     void *done_context;
     struct http_request scratch;
@@ -63,26 +73,25 @@ struct feed {
     char in[FEED_READ_BYTES + HTTP_BODY_PADDING];
 };
 
-/* --- feed.c, for feed_stream.c --- */
+/* --- feed.c --- */
 
+/* Its turn comes when the loop has been round. */
+void feed_note_behind(struct feed *feed, struct reader *reader);
+/* An error of its socket or of memory: closes it, whatever was to be sent. */
+void reader_fail(struct reader *reader);
 /* Sends feed->out; what the socket does not take goes on later (reader->writing). 0 or negative. */
 int reader_send(struct reader *reader) MUST_CHECK;
-/* The answer in feed->out is complete: sends it, then the next request, or the end. */
+/* The answer in feed->out is complete: sends it, then takes up the next request or ends. */
 void reader_finish(struct reader *reader);
-/* An error of its socket or of memory: closes it. */
-void reader_fail(struct reader *reader);
 /* A whole answer with a JSON body of at most 511 bytes. */
 void reader_answer(struct reader *reader, int status, const char *headers, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/* Takes up requests that came while an answer was under way. */
-void reader_go_on(struct reader *reader);
-void feed_note_behind(struct feed *feed);
 
-/* --- feed_stream.c, for feed.c --- */
+/* --- feed_stream.c --- */
 
 /* Answers GET /v1/events: 400, or a stream that has begun. */
 void reader_start_stream(struct reader *reader, struct http_request *request);
-/* Sends what the ring has for it, as much as one turn gives. */
-void reader_pump(struct reader *reader);
+/* Sends what the ring has for it, as much as one turn gives; returns how many bytes. */
+size_t reader_pump(struct reader *reader);
 
 #endif

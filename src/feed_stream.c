@@ -2,15 +2,66 @@
  * wherever the next line is not the last one's successor. See feed.h. */
 #include "feed_internal.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-/* --- parameters
- * ----------------------------------------------------------------------------------- */
+#include "util/clock.h"
+
+/* --- parameters ---------------------------------------------------------------------- */
 
 struct parameters {
     struct span from, after, follow, limit;
+    char problem[128]; /* what is wrong with them, as text that fits into JSON */
 };
+
+enum { NAME_SHOWN_BYTES = 32 }; /* of a parameter's name in an error */
+
+/* The peer's own word, without what JSON would have to escape. */
+static void show_name(struct span name, char shown[NAME_SHOWN_BYTES + 1]) {
+    size_t len = name.len < NAME_SHOWN_BYTES ? name.len : NAME_SHOWN_BYTES;
+    for (size_t i = 0; i < len; i++)
+        shown[i] =
+            isalnum((unsigned char)name.ptr[i]) || strchr("_-.", name.ptr[i] ? name.ptr[i] : '?')
+                ? name.ptr[i]
+                : '?';
+    shown[len] = 0;
+}
+
+static bool complain(struct parameters *parameters, const char *name, const char *what) {
+    snprintf(parameters->problem, sizeof parameters->problem, "%s: %s", name, what);
+    return false;
+}
+
+/* Sorts the query into parameters. */
+static bool read_query(struct span query, struct parameters *parameters) {
+    const struct {
+        const char *name;
+        struct span *value;
+    } known[] = {
+        {"from", &parameters->from},
+        {"after", &parameters->after},
+        {"follow", &parameters->follow},
+        {"limit", &parameters->limit},
+    };
+    struct span name, value;
+    while (http_query_next(&query, &name, &value)) {
+        char shown[NAME_SHOWN_BYTES + 1];
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known &&
+               !span_equals(span_from_string(known[i].name), name))
+            i++;
+        if (i == sizeof known / sizeof *known) {
+            show_name(name, shown);
+            return complain(parameters, shown, "unknown; known are from, after, follow and limit");
+        }
+        if (known[i].value->ptr)
+            return complain(parameters, known[i].name, "given twice");
+        *known[i].value = value;
+    }
+    return true;
+}
 
 /* A whole number of at least 1. */
 static bool parse_limit(struct span text, uint64_t *limit) {
@@ -24,49 +75,40 @@ static bool parse_limit(struct span text, uint64_t *limit) {
     return *limit > 0;
 }
 
-/* Sorts the query into parameters. NULL, or the message of a 400. */
-static const char *read_query(struct span query, struct parameters *parameters) {
-    const struct {
-        struct span name;
-        struct span *value;
-    } known[] = {
-        {SPAN("from"), &parameters->from},
-        {SPAN("after"), &parameters->after},
-        {SPAN("follow"), &parameters->follow},
-        {SPAN("limit"), &parameters->limit},
-    };
-    struct span name, value;
-    while (http_query_next(&query, &name, &value)) {
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known && !span_equals(known[i].name, name))
-            i++;
-        if (i == sizeof known / sizeof *known)
-            return "unknown parameter: from, after, follow and limit are known";
-        if (known[i].value->ptr)
-            return "a parameter stands twice";
-        *known[i].value = value;
-    }
-    return NULL;
+/* What a request asks for. */
+struct wish {
+    bool follow, oldest;
+    uint64_t limit;
+    struct span after; /* absent, or a well-formed cursor */
+    enum ring_cursor_kind kind;
+    uint64_t seq;
+};
+
+/* Whether an absent or present value is one of two words; *second: it is the second. */
+static bool read_choice(struct span value, struct span first, struct span other, bool *second) {
+    if (value.ptr)
+        *second = span_equals(value, other);
+    return !value.ptr || *second || span_equals(value, first);
 }
 
-static const char *check_parameters(struct reader *reader, const struct parameters *parameters) {
+static bool read_wish(const struct ring *ring, struct parameters *parameters, struct wish *wish) {
+    *wish = (struct wish){.follow = true, .limit = UINT64_MAX, .after = parameters->after};
     if (parameters->from.ptr && parameters->after.ptr)
-        return "from and after exclude each other";
-    if (parameters->from.ptr && !span_equals(parameters->from, SPAN("now")) &&
-        !span_equals(parameters->from, SPAN("oldest")))
-        return "from: now or oldest";
-    if (parameters->follow.ptr && !span_equals(parameters->follow, SPAN("0")) &&
-        !span_equals(parameters->follow, SPAN("1")))
-        return "follow: 0 or 1";
-    reader->follow = !span_equals(parameters->follow, SPAN("0")) && !reader->feed->draining;
-    reader->left = UINT64_MAX;
-    if (parameters->limit.ptr && !parse_limit(parameters->limit, &reader->left))
-        return "limit: a whole number of at least 1";
-    return NULL;
+        return complain(parameters, "from, after", "exclude each other");
+    if (!read_choice(parameters->from, SPAN("now"), SPAN("oldest"), &wish->oldest))
+        return complain(parameters, "from", "now or oldest");
+    if (!read_choice(parameters->follow, SPAN("0"), SPAN("1"), &wish->follow))
+        return complain(parameters, "follow", "0 or 1");
+    if (parameters->limit.ptr && !parse_limit(parameters->limit, &wish->limit))
+        return complain(parameters, "limit", "a whole number of at least 1");
+    if (wish->after.ptr)
+        wish->kind = ring_parse_cursor(ring, wish->after, &wish->seq);
+    if (wish->after.ptr && wish->kind == RING_CURSOR_MALFORMED)
+        return complain(parameters, "after", "a cursor is <ring id>-<seq>, as gap lines have it");
+    return true;
 }
 
-/* --- lines
- * ---------------------------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------------------- */
 
 enum { CHUNK_HEAD_BYTES = 10 }; /* eight digits (zeros in front are fine, RFC 9112, 7.1) and CRLF */
 
@@ -142,116 +184,121 @@ static int append_lines(struct reader *reader, bool *done) {
     return rc;
 }
 
-void reader_pump(struct reader *reader) {
-    bool done = false;
-    reader->behind = false;
+size_t reader_pump(struct reader *reader) {
+    size_t sent = 0;
+    list_remove(&reader->turn);
     for (int i = 0; i < FEED_CHUNKS_PER_TURN; i++) {
+        bool done;
         if (append_lines(reader, &done)) {
             reader_fail(reader);
-            return;
+            return sent;
         }
+        sent += reader->feed->out.len;
         if (done) {
-            reader->follow = false;
             reader_finish(reader);
-            reader_go_on(reader);
-            return;
+            return sent;
         }
-        if (reader->feed->out.len == 0)
-            return; /* at the live edge */
+        if (reader->feed->out.len == 0) {
+            list_append(&reader->feed->live, &reader->turn);
+            return sent;
+        }
         if (reader_send(reader)) {
             reader_fail(reader);
-            return;
+            return sent;
         }
         if (reader->writing)
-            return; /* goes on when that is written */
+            return sent; /* its turn comes when that is written */
     }
-    reader->behind = true;
-    feed_note_behind(reader->feed);
+    feed_note_behind(reader->feed, reader);
+    return sent;
 }
 
-/* --- the beginning
- * -------------------------------------------------------------------------------- */
+/* --- the beginning ------------------------------------------------------------------- */
 
-/* Rollcall-Cursor: what the stream begins behind, so that a client that is cut off before its first
- * line can come back without losing one; the ring id in it makes cursors of the lines' seqs. */
+/* The Date field (RFC 9110, 6.6.1): once a stream, so made afresh. */
+static void format_date(char dst[40]) {
+    time_t now = (time_t)(clock_realtime_us() / 1000000);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(dst, 40, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}
+
+/* Rollcall-Ring: makes cursors of the lines' seqs. Rollcall-Cursor: what the stream begins behind,
+ * so that a client that is cut off before its first line can come back without losing one. */
 static int append_head(struct reader *reader, const struct http_request *request) {
-    char text[256], cursor[RING_CURSOR_MAX];
+    char text[512], date[40], cursor[RING_CURSOR_MAX];
     bool close = reader->last || reader->feed->draining;
+    format_date(date);
     ring_format_cursor(reader->feed->ring, reader->cursor.seq - 1, cursor);
     int len = snprintf(text, sizeof text,
                        "HTTP/1.1 200 OK\r\n"
+                       "Date: %s\r\n"
                        "Content-Type: application/x-ndjson\r\n"
                        "Cache-Control: no-store\r\n"
+                       "Rollcall-Ring: %s\r\n"
                        "Rollcall-Cursor: %s\r\n"
                        "%s%s\r\n",
-                       cursor, request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
+                       date, ring_id(reader->feed->ring), cursor,
+                       request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
                        close ? "Connection: close\r\n" : "");
     return buf_append(&reader->feed->out, text, (size_t)len);
 }
 
 /* Where the stream begins. The reason of a gap line that has to say so first, or NULL; a cursor
  * whose successor was overwritten needs none here: reading finds that out. */
-static const char *place_cursor(struct reader *reader, const struct parameters *parameters,
-                                enum ring_cursor_kind kind, uint64_t seq) {
+static const char *place_cursor(struct reader *reader, const struct wish *wish) {
     const struct ring *ring = reader->feed->ring;
     reader->cursor = ring_newest(ring);
-    if (!parameters->after.ptr) {
-        if (span_equals(parameters->from, SPAN("oldest")))
-            reader->cursor = ring_oldest(ring);
-        return NULL;
-    }
-    if (kind == RING_CURSOR_FOREIGN) {
+    if (wish->oldest || (wish->after.ptr && wish->kind == RING_CURSOR_FOREIGN))
         reader->cursor = ring_oldest(ring);
+    if (!wish->after.ptr)
+        return NULL;
+    if (wish->kind == RING_CURSOR_FOREIGN)
         return "restart";
-    }
-    if (seq >= reader->cursor.seq)
+    if (wish->seq >= reader->cursor.seq)
         return "unknown-cursor";
-    if (ring_seek(ring, seq + 1, &reader->cursor) == RING_OVERRUN)
-        reader->cursor.seq = seq + 1;
+    if (ring_seek(ring, wish->seq + 1, &reader->cursor) == RING_OVERRUN)
+        reader->cursor.seq = wish->seq + 1;
     return NULL;
 }
 
 /* The gap line in front of the first, as a chunk of its own. After a restart nobody knows how many
  * were lost; a cursor of the future has lost nothing that was ever there. */
-static int append_first_gap(struct reader *reader, struct span after, const char *reason) {
+static int append_first_gap(struct reader *reader, const struct wish *wish, const char *reason) {
     size_t start = reader->feed->out.len;
+    int64_t lost = wish->kind == RING_CURSOR_FOREIGN ? -1 : 0;
     int rc = begin_chunk(reader);
-    rc = rc ? rc : append_gap(reader, after, reader->cursor.seq, *reason == 'r' ? -1 : 0, reason);
+    rc = rc ? rc : append_gap(reader, wish->after, reader->cursor.seq, lost, reason);
     return rc ? rc : end_chunk(reader, start);
 }
 
 void reader_start_stream(struct reader *reader, struct http_request *request) {
     struct parameters parameters = {0};
-    enum ring_cursor_kind kind = RING_CURSOR_OURS;
-    uint64_t seq = 0;
-    const char *message = read_query(request->query, &parameters);
-    if (!message)
-        message = check_parameters(reader, &parameters);
-    if (!message && parameters.after.ptr) {
-        kind = ring_parse_cursor(reader->feed->ring, parameters.after, &seq);
-        if (kind == RING_CURSOR_MALFORMED)
-            message = "after: a cursor is <ring id>-<seq>, as in gap lines";
-    }
-    if (message) {
-        reader_answer(reader, 400, NULL, "{\"error\":\"%s\"}\n", message);
+    struct wish wish;
+    if (!read_query(request->query, &parameters) ||
+        !read_wish(reader->feed->ring, &parameters, &wish)) {
+        reader_answer(reader, 400, NULL, "{\"error\":\"%s\"}\n", parameters.problem);
         return;
     }
     reader->chunked = request->minor_version > 0;
     if (!reader->chunked)
         reader->last = true; /* the end of the body is the end of the connection */
-    const char *gap = place_cursor(reader, &parameters, kind, seq);
+    const char *gap = place_cursor(reader, &wish);
     int rc = append_head(reader, request);
     if (rc == 0 && request->llhttp_method == HTTP_HEAD) {
         reader_finish(reader);
         return;
     }
     if (rc == 0 && gap)
-        rc = append_first_gap(reader, parameters.after, gap);
+        rc = append_first_gap(reader, &wish, gap);
     if (rc) {
         reader_fail(reader);
         return;
     }
-    wheel_disarm(&reader->deadline);
+    if (!reader->half_closed) /* else it is looked at now and then */
+        wheel_disarm(&reader->deadline);
     reader->state = READER_STREAM;
+    reader->follow = wish.follow && !reader->feed->draining;
+    reader->left = wish.limit;
     reader_pump(reader);
 }
