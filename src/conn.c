@@ -52,6 +52,7 @@ struct conn {
     struct tls_session tls;
     struct http_parser http;
     struct peer *peer;
+    uint32_t round; /* in which it was last read from; see must_wait */
     uint8_t state, wait;
     bool established,
         answered; /* answered: a request was answered since the last deadline was set */
@@ -321,21 +322,47 @@ static int process_records(struct conn *conn, const char *data, size_t len) {
 /* --- libuv ---------------------------------------------------------------------------------------
  */
 
+void conn_begin_turn(struct conn_shared *shared, bool bounded) {
+    uint64_t position = ring_newest(shared->ingest->ring).position;
+    shared->turn_end = bounded ? position + CONN_TURN_BYTES : UINT64_MAX;
+    shared->round += !shared->turn_cut; /* those that were cut off come first: same round */
+    shared->turn_cut = false;
+}
+
+/* Whether the connection has to wait for another turn. The kernel names ready sockets in the same
+ * order each time: without rounds the first few would be read from over and over. */
+static bool must_wait(struct conn *conn) {
+    struct conn_shared *shared = conn->shared;
+    if (shared->turn_end == UINT64_MAX)
+        return false;
+    if (conn->round == shared->round)
+        return true;
+    if (ring_newest(shared->ingest->ring).position <= shared->turn_end)
+        return false;
+    shared->turn_cut = true;
+    return true;
+}
+
+/* No memory for one that has to wait: on_read is told UV_ENOBUFS, and the socket is still readable
+ * in the next turn, after the readers have had theirs. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *conn = handle->data;
     (void)suggested;
-    *buf = uv_buf_init(conn->shared->net_in, CONN_READ_BYTES);
+    *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : CONN_READ_BYTES);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct conn *conn = stream->data;
     int rc = 0;
+    if (len == UV_ENOBUFS)
+        return;
     if (len < 0) {
         conn_close(conn);
         return;
     }
     if (len == 0 || conn->state != CONN_OPEN)
         return;
+    conn->round = conn->shared->round;
     rc = process_records(conn, buf->base, (size_t)len);
     if (rc == 0)
         rc = flush(conn);

@@ -19,6 +19,9 @@ enum {
     CONN_READ_BYTES = 64 * 1024,
     /* BoringSSL may hold a partial record from before: a read's plaintext is one record longer. */
     CONN_PLAIN_BYTES = CONN_READ_BYTES + TLS_MAX_RECORD_PLAINTEXT,
+    /* New events in a turn of the loop, where somebody reads them: about what a reader's socket
+     * takes at once. More, and readers that keep up would fall behind for want of turns. */
+    CONN_TURN_BYTES = 192 * 1024,
 };
 
 struct conn_timeouts {
@@ -43,7 +46,10 @@ struct conn_shared {
     struct conn_figures figures;
     struct list conns; /* all that are not closed */
     unsigned count;
-    bool draining;                         /* every answer is the last of its connection */
+    uint64_t turn_end; /* ring position past which this turn reads no more; UINT64_MAX: none */
+    uint32_t round;    /* while turns end early, nobody is read from twice in a round */
+    bool turn_cut;     /* somebody was not read from because this turn was full */
+    bool draining;     /* every answer is the last of its connection */
     void (*on_last_closed)(void *context); /* called when count falls to 0; may be NULL */
     void *context;
     struct http_request scratch;
@@ -55,6 +61,9 @@ struct conn_shared {
 
 struct conn;
 
+/* Begins a turn of the loop that brings at most CONN_TURN_BYTES of new events (`bounded`), or any.
+ */
+void conn_begin_turn(struct conn_shared *shared, bool bounded);
 /* Accepts the connection that waits on the listener. `peers` and `max_per_peer` bound how many one
  * address may hold. 0; UV_E* where it was not accepted or closed at once (-EMFILE ..., -ENOMEM,
  * UV_E2BIG past the bound). */

@@ -1,10 +1,10 @@
 /* Listeners, limits, the loop's turn and the end of the node; see server.h.
  *
- * A loop turn: reads (each through to its answer), then on_check: the feed is woken once if the
- * ring has grown. The end (SIGTERM, SIGINT): listeners close, idle connections close, the others
- * with their next answer; when the last is gone, or a quarter of drain_timeout before it passes,
- * readers get the rest and their end of stream; then everything closes. A second signal ends at
- * once. */
+ * A loop turn: reads (each through to its answer; bounded where somebody reads the events), then
+ * on_check: the feed is woken once if the ring has grown. The end (SIGTERM, SIGINT): listeners
+ * close, idle connections close, the others with their next answer; when the last is gone, or a
+ * quarter of drain_timeout before it passes, readers get the rest and their end of stream; then
+ * everything closes. A second signal ends at once. */
 #include "server.h"
 
 #include <arpa/inet.h>
@@ -66,6 +66,7 @@ static void on_tick(uv_timer_t *timer) {
 static void on_check(uv_check_t *check) {
     struct server *server = check->data;
     uint64_t seq = ring_next_seq(server->ring);
+    conn_begin_turn(server->conns, feed_reader_count(server->feed) > 0);
     if (seq == server->fed_seq)
         return;
     server->fed_seq = seq;
@@ -246,6 +247,8 @@ static int open_conns(struct server *server, char *error, size_t error_len) {
     conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
                                              config->keepalive_timeout_ms};
     conns->context = server;
+    conns->turn_end = UINT64_MAX;
+    conns->round = 1; /* a new connection's is 0 */
     list_init(&conns->conns);
     server->conns = conns;
     return 0;

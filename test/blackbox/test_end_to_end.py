@@ -104,7 +104,7 @@ class Verified(unittest.TestCase):
 
     def test_a_million_observations(self):
         per_post = 4
-        with Node() as node:
+        with Node(rest="[ring]\nsize = 1G\n") as node:  # so that no noise can make a gap
             result = self.verify(node, "--connections", "32", "--observations", str(per_post),
                                  "--secret", "test-token", "--requests",
                                  str(OBSERVATIONS // per_post),
