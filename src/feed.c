@@ -172,7 +172,7 @@ static void process_early(struct reader *reader) {
 static void go_on(struct reader *reader) {
     if (reader->stepping)
         return;
-    while (is_ready(reader) && reader->early.len)
+    while (is_ready(reader) && reader->early.len && !reader->feed->draining)
         process_early(reader);
     if (is_ready(reader) && (reader->half_closed || reader->feed->draining))
         reader_close(reader);
@@ -239,13 +239,12 @@ int reader_send(struct reader *reader) {
 }
 
 void reader_finish(struct reader *reader) {
-    bool last = reader->last || reader->feed->draining;
-    reader->state = last ? READER_LAST : READER_REQUEST;
+    reader->state = reader->last ? READER_LAST : READER_REQUEST;
     if (reader_send(reader))
         reader_fail(reader);
     else if (reader->writing)
         return;
-    else if (last)
+    else if (reader->last)
         reader_close(reader);
     else
         on_answered(reader);
@@ -265,7 +264,7 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
         .content_type = "application/json",
         .body = span_from(text, (size_t)len),
         .headers = headers,
-        .close = reader->last || reader->feed->draining,
+        .close = reader->last,
         .head = request && request->llhttp_method == HTTP_HEAD,
         .minor_version = request ? request->minor_version : 1,
     };
@@ -312,7 +311,6 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
         reader_close(reader);
     } else if (len > 0 && is_ready(reader)) {
         process(reader, buf->base, (size_t)len);
-        go_on(reader);
     } else if (len > 0 && reader->state != READER_LAST) {
         if (reader->early.len + (size_t)len > FEED_EARLY_MAX_BYTES ||
             buf_append(&reader->early, buf->base, (size_t)len))

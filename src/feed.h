@@ -16,10 +16,10 @@
 struct feed;
 
 struct feed_options {
-    const char *path;  /* of the socket; must fit sockaddr_un */
-    unsigned mode;     /* permission bits of the socket file */
-    const char *group; /* its group; NULL or "" to leave it */
-    unsigned max_readers;
+    const char *path;           /* of the socket; must fit sockaddr_un */
+    unsigned mode;              /* permission bits of the socket file */
+    const char *group;          /* its group; NULL or "" to leave it */
+    unsigned max_readers;       /* one more is answered 503 */
     uint64_t header_timeout_ms; /* from accept, or the end of the last answer, to a whole head */
 };
 
@@ -28,11 +28,15 @@ enum feed_result {
     FEED_SOCKET_LIVE = 1, /* another process answers on that socket: it is not taken over */
 };
 
-/* Starts to listen. A socket file that nobody answers on is taken over. FEED_OK, FEED_SOCKET_LIVE
- * or UV_E*. loop, ring and wheel outlive the feed. */
+/* Starts to listen. A socket file that nobody answers on is taken over; anything else at that path
+ * is left as it is. FEED_OK, FEED_SOCKET_LIVE, UV_EEXIST (no socket is there), UV_ENAMETOOLONG,
+ * UV_ENOENT (no such directory or group) or another UV_E*; where it fails, the loop may have to go
+ * round before all is freed. loop, ring and wheel outlive the feed. The process must ignore SIGPIPE
+ * (libuv writes without MSG_NOSIGNAL). */
 int feed_new(struct feed **feed, uv_loop_t *loop, struct ring *ring, struct wheel *wheel,
              const struct feed_options *options) MUST_CHECK;
-/* Sends what has come into the ring to every reader at the live edge. Called once a loop turn. */
+/* Sends what has come into the ring to every reader at the live edge. Called once a loop turn;
+ * costs nothing where nothing has come, whatever the readers. */
 void feed_wake(struct feed *feed);
 /* Begins the end: no new readers; each reader gets what is left in the ring, then the end of its
  * stream. on_done is called once, when the last is gone (maybe at once, from within). */

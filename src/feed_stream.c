@@ -157,58 +157,69 @@ static int end_chunk(struct reader *reader, size_t start) {
     return buf_append(out, "\r\n", 2);
 }
 
-/* Appends lines until a write is full, the ring is empty or the limit is reached. *done: the stream
- * has ended. 0 or -ENOMEM. */
-static int append_lines(struct reader *reader, bool *done) {
+enum lines {
+    LINES_MORE, /* a write is full */
+    LINES_EDGE, /* all that there is, and more will come */
+    LINES_END,  /* the stream has ended */
+};
+
+/* Appends lines to feed->out. 0 or -ENOMEM. */
+static int append_lines(struct reader *reader, enum lines *lines) {
     struct feed *feed = reader->feed;
     const struct ring_record *record;
     size_t start = feed->out.len;
     int rc = begin_chunk(reader);
-    *done = reader->left == 0;
-    while (rc == 0 && !*done && feed->out.len - start < FEED_CHUNK_BYTES) {
-        int result = ring_next(feed->ring, &reader->cursor, &record);
-        if (result == RING_EMPTY) {
-            *done = !reader->follow;
+    *lines = LINES_MORE;
+    while (rc == 0 && *lines == LINES_MORE && feed->out.len - start < FEED_CHUNK_BYTES) {
+        switch (ring_next(feed->ring, &reader->cursor, &record)) {
+        case RING_OK:
+            rc = buf_append(&feed->out, record + 1, record->line_len);
+            if (--reader->left == 0)
+                *lines = LINES_END;
             break;
-        }
-        if (result == RING_OVERRUN) {
+        case RING_OVERRUN:
             rc = append_overrun(reader);
-            continue;
+            break;
+        default: /* RING_EMPTY */
+            *lines = reader->follow ? LINES_EDGE : LINES_END;
         }
-        rc = buf_append(&feed->out, record + 1, record->line_len);
-        *done = --reader->left == 0;
     }
     rc = rc ? rc : end_chunk(reader, start);
-    if (rc == 0 && *done && reader->chunked)
+    if (rc == 0 && *lines == LINES_END && reader->chunked)
         rc = buf_append(&feed->out, "0\r\n\r\n", 5);
     return rc;
+}
+
+/* Sends one write's worth. False when there is no more to do for now. */
+static bool pump_once(struct reader *reader, size_t *sent) {
+    struct feed *feed = reader->feed;
+    enum lines lines;
+    if (append_lines(reader, &lines)) {
+        reader_fail(reader);
+        return false;
+    }
+    *sent += feed->out.len;
+    if (lines == LINES_END) {
+        reader_finish(reader);
+        return false;
+    }
+    if (feed->out.len && reader_send(reader)) {
+        reader_fail(reader);
+        return false;
+    }
+    if (reader->writing)
+        return false; /* its turn comes when that is written */
+    if (lines == LINES_EDGE)
+        list_append(&feed->live, &reader->turn);
+    return lines == LINES_MORE;
 }
 
 size_t reader_pump(struct reader *reader) {
     size_t sent = 0;
     list_remove(&reader->turn);
-    for (int i = 0; i < FEED_CHUNKS_PER_TURN; i++) {
-        bool done;
-        if (append_lines(reader, &done)) {
-            reader_fail(reader);
+    for (int i = 0; i < FEED_CHUNKS_PER_TURN; i++)
+        if (!pump_once(reader, &sent))
             return sent;
-        }
-        sent += reader->feed->out.len;
-        if (done) {
-            reader_finish(reader);
-            return sent;
-        }
-        if (reader->feed->out.len == 0) {
-            list_append(&reader->feed->live, &reader->turn);
-            return sent;
-        }
-        if (reader_send(reader)) {
-            reader_fail(reader);
-            return sent;
-        }
-        if (reader->writing)
-            return sent; /* its turn comes when that is written */
-    }
     feed_note_behind(reader->feed, reader);
     return sent;
 }
@@ -227,7 +238,6 @@ static void format_date(char dst[40]) {
  * so that a client that is cut off before its first line can come back without losing one. */
 static int append_head(struct reader *reader, const struct http_request *request) {
     char text[512], date[40], cursor[RING_CURSOR_MAX];
-    bool close = reader->last || reader->feed->draining;
     format_date(date);
     ring_format_cursor(reader->feed->ring, reader->cursor.seq - 1, cursor);
     int len = snprintf(text, sizeof text,
@@ -240,7 +250,7 @@ static int append_head(struct reader *reader, const struct http_request *request
                        "%s%s\r\n",
                        date, ring_id(reader->feed->ring), cursor,
                        request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
-                       close ? "Connection: close\r\n" : "");
+                       reader->last ? "Connection: close\r\n" : "");
     return buf_append(&reader->feed->out, text, (size_t)len);
 }
 
@@ -295,10 +305,10 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
         reader_fail(reader);
         return;
     }
-    if (!reader->half_closed) /* else it is looked at now and then */
-        wheel_disarm(&reader->deadline);
     reader->state = READER_STREAM;
-    reader->follow = wish.follow && !reader->feed->draining;
+    reader->follow = wish.follow;
     reader->left = wish.limit;
-    reader_pump(reader);
+    size_t sent = 0;
+    if (pump_once(reader, &sent)) /* many may come at once: the rest is for their turns */
+        feed_note_behind(reader->feed, reader);
 }

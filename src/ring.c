@@ -43,8 +43,7 @@ static size_t record_size(size_t line_bytes) {
     return (size + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
 }
 
-/* --- memory --------------------------------------------------------------------------------------
- */
+/* --- memory -------------------------------------------------------------------------- */
 
 /* The same pages twice, side by side. 0 or -errno. */
 static int map_twice(struct ring *ring) {
@@ -125,8 +124,7 @@ size_t ring_size(const struct ring *ring) {
     return ring->size;
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------------------- */
 
 uint64_t ring_next_seq(const struct ring *ring) {
     return ring->open.seq;
@@ -178,8 +176,7 @@ void ring_abort(struct ring *ring) {
     ring->open = ring->head;
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------- */
 
 struct ring_cursor ring_oldest(const struct ring *ring) {
     return ring->tail;
@@ -221,8 +218,7 @@ int ring_next(const struct ring *ring, struct ring_cursor *cursor,
     return RING_OK;
 }
 
-/* --- cursors as text -----------------------------------------------------------------------------
- */
+/* --- cursors as text ----------------------------------------------------------------- */
 
 unsigned ring_format_cursor(const struct ring *ring, uint64_t seq, char dst[RING_CURSOR_MAX]) {
     return (unsigned)snprintf(dst, RING_CURSOR_MAX, "%s-%llu", ring->id, (unsigned long long)seq);
@@ -253,8 +249,7 @@ enum ring_cursor_kind ring_parse_cursor(const struct ring *ring, struct span tex
     return memcmp(text.ptr, ring->id, RING_ID_BYTES) == 0 ? RING_CURSOR_OURS : RING_CURSOR_FOREIGN;
 }
 
-/* --- figures -------------------------------------------------------------------------------------
- */
+/* --- figures ------------------------------------------------------------------------- */
 
 struct ring_figures ring_figures(const struct ring *ring) {
     return (struct ring_figures){

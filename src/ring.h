@@ -5,9 +5,9 @@
  * right behind the other, so that every record lies contiguous, also where it crosses the end.
  * Positions count bytes since the ring was made and never wrap; seq counts events and starts at 1.
  *
- * Writing is by batches: reserve, push, reserve, push ..., then commit or abort. Readers see a batch
- * whole or not at all. To make room, the oldest records are dropped as the batch grows (counted as
- * overwritten); an aborted batch leaves no event behind. */
+ * Writing is by batches: reserve, push, reserve, push ..., then commit or abort. Readers see a
+ * batch whole or not at all. To make room, the oldest records are dropped as the batch grows
+ * (counted as overwritten) and stay dropped; an aborted batch leaves no event behind. */
 #ifndef ROLLCALL_RING_H
 #define ROLLCALL_RING_H
 
@@ -20,15 +20,15 @@
 
 enum {
     RING_MIN_BYTES = 64 * 1024,
-    RING_ID_BYTES = 16, /* hex digits of a ring id */
+    RING_ID_BYTES = 16,                           /* hex digits of a ring id */
     RING_CURSOR_MAX = RING_ID_BYTES + 1 + 20 + 1, /* "<ring id>-<seq>" and NUL */
 };
 
 /* In front of every line; 8-byte aligned. What filters ask is answered from here. */
 struct ring_record {
-    uint32_t size;       /* of the whole record, header and padding included */
-    uint32_t line_len;   /* bytes of the line, '\n' included */
-    uint32_t checksum;   /* of header and line; 0 while the ring has no file */
+    uint32_t size;     /* of the whole record, header and padding included */
+    uint32_t line_len; /* bytes of the line, '\n' included */
+    uint32_t checksum; /* of header and line; 0 while the ring has no file */
     uint32_t reserved;
     uint64_t seq;
     int64_t received_us; /* Unix time */
@@ -63,7 +63,7 @@ void ring_free(struct ring *ring);
 const char *ring_id(const struct ring *ring);
 size_t ring_size(const struct ring *ring);
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------- */
 
 /* The seq that the next pushed event gets. */
 uint64_t ring_next_seq(const struct ring *ring);
@@ -78,7 +78,7 @@ void ring_commit(struct ring *ring);
 /* Forgets the open batch; its seqs are given again. */
 void ring_abort(struct ring *ring);
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------- */
 
 /* Points at the event that is read next. */
 struct ring_cursor {
@@ -98,18 +98,18 @@ int ring_seek(const struct ring *ring, uint64_t seq, struct ring_cursor *cursor)
 int ring_next(const struct ring *ring, struct ring_cursor *cursor,
               const struct ring_record **record) MUST_CHECK;
 
-/* --- cursors as text: "<ring id>-<seq>", the last event seen ------------------------------------ */
+/* --- cursors as text: "<ring id>-<seq>", the last event seen ------------------------- */
 
 /* Writes it with a NUL; returns its length. */
 unsigned ring_format_cursor(const struct ring *ring, uint64_t seq, char dst[RING_CURSOR_MAX]);
 enum ring_cursor_kind {
-    RING_CURSOR_OURS,      /* *seq is set */
-    RING_CURSOR_FOREIGN,   /* well-formed, of another ring */
+    RING_CURSOR_OURS,    /* *seq is set */
+    RING_CURSOR_FOREIGN, /* well-formed, of another ring */
     RING_CURSOR_MALFORMED,
 };
 enum ring_cursor_kind ring_parse_cursor(const struct ring *ring, struct span text, uint64_t *seq);
 
-/* --- figures: accepted == readable + overwritten, always --------------------------------------- */
+/* --- figures: accepted == readable + overwritten, always ----------------------------- */
 
 struct ring_figures {
     uint64_t accepted;    /* events committed since the ring was made */

@@ -264,9 +264,10 @@ static void test_gaps_for_a_hesitant_reader(void **state) {
     close_world(&world);
 }
 
-/* One that catches up with much does not keep one at the live edge waiting. */
+/* Many that catch up with much do not keep one at the live edge waiting, nor the loop: a turn is
+ * what FEED_TURN_BYTES allows, and a write each that was under way. */
 static void test_catching_up_is_shared_out(void **state) {
-    enum { READERS = 12 };
+    enum { READERS = 24, MOST_A_TURN = 3 << 20 };
     struct world world;
     struct client clients[READERS], live;
     unsigned turns = 0;
@@ -282,12 +283,15 @@ static void test_catching_up_is_shared_out(void **state) {
         ask(&clients[i], "/v1/events?from=oldest&follow=0");
     }
     for (int quiet = 0; quiet < 4; quiet++, turns++) {
+        size_t taken = 0;
         add_events(&world, 1);
         turn(&world);
         assert_true(listen_to(&live, SIZE_MAX) > 0); /* in the very same turn */
         for (int i = 0; i < READERS; i++)
-            if (listen_to(&clients[i], SIZE_MAX))
-                quiet = 0;
+            taken += listen_to(&clients[i], SIZE_MAX);
+        assert_true(taken <= MOST_A_TURN);
+        if (taken)
+            quiet = 0;
     }
     assert_true(turns > 30);
     uint64_t last = 0;
@@ -612,8 +616,8 @@ static const char *const whole_requests[] = {
     "GET /v1/events?from=oldest&follow=0 HTTP/1.0\r\n\r\n",
     "HEAD /v1/events HTTP/1.1\r\nHost: x\r\n\r\nGET /x HTTP/1.1\r\nHost: x\r\n\r\n",
     "GET /v1/events?limit=0 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    "3;a=b\r\nabc\r\n0\r\n\r\nGET /v1/events?from=oldest&limit=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ("POST /v1/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "3;a=b\r\nabc\r\n0\r\n\r\nGET /v1/events?from=oldest&limit=1 HTTP/1.1\r\nHost: x\r\n\r\n"),
     "GET /v1/events HTTP/1.1\r\n\r\n",
 };
 
@@ -761,6 +765,22 @@ static void test_half_closed_readers(void **state) {
     pass_ms(&world, 4000);
     settle(&world, NULL);
     assert_int_equal(feed_reader_count(world.feed), 0);
+    /* The same when it had asked for something else before. */
+    follower = dial(&world);
+    ask(&follower, "/v1/events?from=oldest&follow=0");
+    ask(&follower, "/v1/events");
+    assert_int_equal(shutdown(follower.fd, SHUT_WR), 0);
+    settle(&world, NULL);
+    settle(&world, &follower);
+    answer = take_answer(&follower, false);
+    check_events(&world, &answer, 1, 5003);
+    free_answer(&answer);
+    assert_int_equal(feed_reader_count(world.feed), 1);
+    hang_up(&follower);
+    settle(&world, NULL);
+    pass_ms(&world, HEADER_TIMEOUT_MS);
+    settle(&world, NULL);
+    assert_int_equal(feed_reader_count(world.feed), 0);
     /* No request at all: nothing to wait for. */
     struct client silent = dial(&world);
     assert_int_equal(shutdown(silent.fd, SHUT_WR), 0);
@@ -822,6 +842,8 @@ static void test_200_vanish(void **state) {
         }
         settle(&world, NULL);
         pass_ms(&world, 1000); /* the half-closed ones: within the second */
+        if (round == 0)
+            pass_ms(&world, HEADER_TIMEOUT_MS); /* no deadline outlives its reader */
         settle(&world, NULL);
         assert_int_equal(feed_reader_count(world.feed), 0);
         assert_int_equal(open_descriptors(), before);
@@ -897,6 +919,60 @@ static void test_deadline_after_a_slow_answer(void **state) {
     close_world(&world);
 }
 
+static void on_drained(void *context) {
+    struct world *world = context;
+    world->drained++;
+    assert_int_equal(feed_reader_count(world->feed), 0);
+}
+
+/* Answers whose end is still on its way, in the socket's buffer or in a write in flight, when the
+ * next request waits already: it is answered, and the deadline of the one after that begins. And
+ * when the drain begins: they end whole. */
+static void test_ends_on_their_way(void **state) {
+    enum { CLIENTS = 48, STEP = 50 };
+    struct client clients[CLIENTS];
+    struct world world;
+    (void)state;
+    for (int drain = 0; drain < 2; drain++) {
+        open_world(&world, 4 << 20);
+        add_events(&world, CLIENTS * STEP);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            char target[64];
+            clients[i] = dial(&world);
+            snprintf(target, sizeof target, "/v1/events?from=oldest&limit=%u", (i + 1) * STEP);
+            ask(&clients[i], target);
+            if (!drain)
+                ask(&clients[i], "/nothing");
+        }
+        settle(&world, NULL);
+        if (drain)
+            feed_drain(world.feed, on_drained, &world);
+        settle_all(&world, clients, CLIENTS);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            struct answer answer = take_answer(&clients[i], false);
+            check_events(&world, &answer, 1, (i + 1) * STEP);
+            assert_true(answer.whole);
+            free_answer(&answer);
+            assert_int_equal(clients[i].eof, drain);
+            if (drain)
+                continue;
+            answer = take_answer(&clients[i], false);
+            check_error(&answer, 404, "path");
+            free_answer(&answer);
+        }
+        assert_int_equal(world.drained, drain);
+        if (!drain)
+            pass_ms(&world, HEADER_TIMEOUT_MS);
+        settle_all(&world, clients, CLIENTS);
+        for (int i = 0; i < CLIENTS; i++) {
+            assert_true(clients[i].eof && clients[i].in.len == 0);
+            hang_up(&clients[i]);
+        }
+        assert_int_equal(feed_reader_count(world.feed), 0);
+        close_world(&world);
+    }
+}
+
 static void test_too_many_readers(void **state) {
     enum { MORE = 100 };
     struct world world;
@@ -936,12 +1012,6 @@ static void test_too_many_readers(void **state) {
 }
 
 /* --- drain --------------------------------------------------------------------------- */
-
-static void on_drained(void *context) {
-    struct world *world = context;
-    world->drained++;
-    assert_int_equal(feed_reader_count(world->feed), 0);
-}
 
 static void test_drain(void **state) {
     struct world world;
@@ -1211,6 +1281,7 @@ int main(void) {
         cmocka_unit_test(test_200_vanish),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_deadline_after_a_slow_answer),
+        cmocka_unit_test(test_ends_on_their_way),
         cmocka_unit_test(test_too_many_readers),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_of_none),

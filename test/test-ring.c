@@ -96,8 +96,7 @@ static void check_same_cursor(struct ring_cursor a, struct ring_cursor b) {
     assert_int_equal(a.position, b.position);
 }
 
-/* --- the model -----------------------------------------------------------------------------------
- */
+/* --- the model ----------------------------------------------------------------------- */
 
 enum {
     STEPS = 1000000,
@@ -288,8 +287,7 @@ static void test_model(void **state) {
     ring_free(world.ring);
 }
 
-/* --- making one ----------------------------------------------------------------------------------
- */
+/* --- making one ---------------------------------------------------------------------- */
 
 static unsigned open_descriptors(void) {
     unsigned count = 0;
@@ -355,8 +353,7 @@ static void test_empty(void **state) {
     ring_free(ring);
 }
 
-/* --- batches -------------------------------------------------------------------------------------
- */
+/* --- batches ------------------------------------------------------------------------- */
 
 static void test_batch_is_seen_whole_or_not_at_all(void **state) {
     struct ring *ring = new_ring(SIZE);
@@ -466,8 +463,7 @@ static void test_abort_after_dropping(void **state) {
     ring_free(ring);
 }
 
-/* --- places --------------------------------------------------------------------------------------
- */
+/* --- places -------------------------------------------------------------------------- */
 
 /* Every way in which a record can lie across the end: with only its header, part of its header,
  * part of its line in front of it. */
@@ -529,8 +525,7 @@ static void test_seek_everywhere(void **state) {
     }
 }
 
-/* --- cursors as text -----------------------------------------------------------------------------
- */
+/* --- cursors as text ----------------------------------------------------------------- */
 
 static enum ring_cursor_kind parse(const struct ring *ring, const char *text, uint64_t *seq) {
     /* In memory of just that size, so that the sanitizer sees a byte read too many. */
