@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth.h"
 #include "config_keys.h"
 
 enum {
@@ -59,9 +60,41 @@ static unsigned line_of(const struct reader *reader, const char *name) {
     return 0;
 }
 
-/* HiveManager sends a token; every other sender's lack of one must be said. */
-static bool has_default_token(const struct sender *sender) {
-    return strcmp(sender->name, "aerohive") == 0;
+/* What the sender really sends, where the configuration does not say. False: it must say. */
+static bool set_default_auth(struct config_loader *loader, struct config_endpoint *endpoint) {
+    switch (endpoint->sender->auth) {
+    case SENDER_AUTH_UNSAID:
+        return false;
+    case SENDER_AUTH_TOKEN:
+        endpoint->auth = AUTH_TOKEN;
+        return true;
+    case SENDER_AUTH_PATH:
+        endpoint->auth = AUTH_NONE;
+        return true;
+    case SENDER_AUTH_MIST:
+        endpoint->auth = AUTH_MIST;
+        return true;
+    case SENDER_AUTH_BODY:
+        endpoint->auth = AUTH_BODY;
+        endpoint->auth_name = strdup("secret");
+        if (!endpoint->auth_name)
+            loader->rc = -ENOMEM;
+        return true;
+    }
+    return false;
+}
+
+/* Whether every secret of a standard-webhooks endpoint is one. */
+static void check_webhook_secrets(struct config_loader *loader, struct config_endpoint *endpoint,
+                                  unsigned line) {
+    uint8_t key[CONFIG_MAX_SECRET_BYTES];
+    size_t len;
+    for (unsigned i = 0; i < endpoint->secret_count; i++) {
+        struct span secret = span_from(endpoint->secrets[i]->bytes, endpoint->secrets[i]->len);
+        if (!auth_decode_webhook_secret(secret, key, &len))
+            config_report_at(loader, line,
+                             "a secret of standard-webhooks is \"whsec_\" and base64; this is not");
+    }
 }
 
 /* What can only be judged or set when all keys of the endpoint are known. */
@@ -75,22 +108,28 @@ static void finish_endpoint(struct reader *reader) {
     if (!line_of(reader, "on_unreadable"))
         endpoint->keep_unreadable = endpoint->sender->keep_unreadable;
     if (!auth_line) {
-        if (!has_default_token(endpoint->sender)) {
+        if (!set_default_auth(loader, endpoint)) {
             config_report_at(loader, reader->section_line,
                              "[endpoint %s] has no \"auth\"; write auth = token with a secret, or "
                              "auth = none to let anyone post",
                              endpoint->name);
             return;
         }
-        endpoint->auth = AUTH_TOKEN;
     }
-    if (endpoint->auth == AUTH_TOKEN && !secret_line)
+    if (endpoint->auth != AUTH_NONE && !secret_line)
         config_report_at(loader, auth_line ? auth_line : reader->section_line,
                          "[endpoint %s] has no \"secret\"; without one, write auth = none",
                          endpoint->name);
     if (endpoint->auth == AUTH_NONE && secret_line)
         config_report_at(loader, secret_line,
                          "\"secret\" has no meaning with auth = none; take one of the two away");
+    if (endpoint->auth == AUTH_STANDARD_WEBHOOKS)
+        check_webhook_secrets(loader, endpoint, secret_line);
+    if (endpoint->auth == AUTH_BODY && endpoint->keep_unreadable)
+        config_report_at(loader, reader->section_line,
+                         "[endpoint %s] has its secret in the body: with on_unreadable = keep it "
+                         "would get into events; write on_unreadable = refuse",
+                         endpoint->name);
 }
 
 static void close_section(struct reader *reader) {
@@ -494,6 +533,8 @@ static void endpoint_free(struct config_endpoint *endpoint) {
     }
     free(endpoint->name);
     free(endpoint->path);
+    free(endpoint->auth_name);
+    free(endpoint->validator);
     free(endpoint);
 }
 

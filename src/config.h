@@ -17,8 +17,15 @@
 enum { CONFIG_MAX_SECRETS = 8, CONFIG_MAX_SECRET_BYTES = 512, CONFIG_MAX_LISTEN = 16 };
 
 enum auth_scheme {
-    AUTH_NONE,  /* must be written out, except for senders whose path is their secret */
-    AUTH_TOKEN, /* Authorization: <any scheme word> <token> */
+    AUTH_NONE,              /* must be written out, except for senders whose path is their secret */
+    AUTH_TOKEN,             /* Authorization: <any scheme word> <token> */
+    AUTH_HEADER,            /* a field of that name: <secret> */
+    AUTH_BASIC,             /* Authorization: Basic base64(user:<secret>), RFC 7617 */
+    AUTH_QUERY,             /* a parameter of that name in the URL */
+    AUTH_BODY,              /* a member of that name at the document's root */
+    AUTH_HMAC_SHA256,       /* a field of that name: HMAC-SHA-256 of the body, hex or base64 */
+    AUTH_MIST,              /* X-Mist-Signature-v2 or X-Mist-Signature */
+    AUTH_STANDARD_WEBHOOKS, /* webhook-id, webhook-timestamp, webhook-signature */
 };
 
 struct config_secret {
@@ -32,10 +39,13 @@ struct config_endpoint {
     char *path;
     const struct sender *sender;
     enum auth_scheme auth;
+    char *auth_name;  /* of the field, parameter or member, or the user; NULL where there is none */
+    bool auth_base64; /* AUTH_HMAC_SHA256: base64, not hex */
     struct config_secret *secrets[CONFIG_MAX_SECRETS];
     unsigned secret_count;
     bool keep_unreadable;
-    unsigned line; /* of its section header */
+    char *validator; /* what a GET is answered with; NULL: the sender's usual answer */
+    unsigned line;   /* of its section header */
 };
 
 struct config_address {
@@ -54,11 +64,12 @@ struct config {
     unsigned max_connections, max_connections_per_ip;
     uint64_t header_timeout_ms, body_timeout_ms, keepalive_timeout_ms, drain_timeout_ms;
     size_t max_header_bytes, max_body_bytes;
+    size_t max_unauthenticated_body_bytes, max_unauthenticated_total;
     size_t ring_size_bytes;
     uint64_t dedupe_window_ms;
     unsigned dedupe_max_ids;
     int dedupe_mode; /* enum batch_duplicates of batch.h */
-    int log_level; /* enum log_level of log.h */
+    int log_level;   /* enum log_level of log.h */
     bool log_json;
     struct config_endpoint *endpoints; /* in the file's order; at least one */
 };

@@ -372,6 +372,96 @@ static void print_secret(const struct config_key *key, const void *base, FILE *o
         fprintf(out, "%s = %s\n", key->name, MASKED);
 }
 
+/* A scheme's word, and what follows it. */
+static const struct {
+    const char *word;
+    enum auth_scheme scheme;
+    const char *argument; /* what must follow; NULL: nothing may */
+} auth_schemes[] = {
+    {"none", AUTH_NONE, NULL},
+    {"token", AUTH_TOKEN, NULL},
+    {"header", AUTH_HEADER, "NAME"},
+    {"basic", AUTH_BASIC, "USER"},
+    {"query", AUTH_QUERY, "NAME"},
+    {"body", AUTH_BODY, "FIELD"},
+    {"hmac-sha256", AUTH_HMAC_SHA256, "HEADER [hex|base64]"},
+    {"mist", AUTH_MIST, NULL},
+    {"standard-webhooks", AUTH_STANDARD_WEBHOOKS, NULL},
+};
+enum { AUTH_SCHEMES = sizeof(auth_schemes) / sizeof(auth_schemes[0]) };
+
+static bool refuse_auth(struct config_loader *loader, const char *word) {
+    char known[256] = "";
+    struct config_guess guess = {0};
+    for (int i = 0; i < AUTH_SCHEMES; i++) {
+        size_t len = strlen(known);
+        snprintf(known + len, sizeof(known) - len, "%s%s%s%s",
+                 i == 0                  ? ""
+                 : i + 1 == AUTH_SCHEMES ? " or "
+                                         : ", ",
+                 auth_schemes[i].word, auth_schemes[i].argument ? " " : "",
+                 auth_schemes[i].argument ? auth_schemes[i].argument : "");
+        config_guess_try(&guess, word, auth_schemes[i].word);
+    }
+    config_report(loader, "\"auth\" must be %s, not \"%s\"%s", known,
+                  config_show(loader->raw_value).text, config_guess_hint(&guess).text);
+    return false;
+}
+
+/* The encoding behind an hmac-sha256's header. */
+static bool parse_encoding(struct config_loader *loader, struct config_endpoint *endpoint,
+                           const char *encoding) {
+    endpoint->auth_base64 = encoding && strcmp(encoding, "base64") == 0;
+    if (!encoding || endpoint->auth_base64 || strcmp(encoding, "hex") == 0)
+        return true;
+    config_report(loader, "behind \"auth\"'s header stands hex or base64, not \"%s\"",
+                  config_show(encoding).text);
+    return false;
+}
+
+static bool parse_auth(struct config_loader *loader, const struct config_key *key,
+                       const char *value, void *base) {
+    struct config_endpoint *endpoint = base;
+    char text[256], *rest = text;
+    int i = 0;
+
+    (void)key;
+    if (strlen(value) >= sizeof(text))
+        return refuse_auth(loader, "");
+    strcpy(text, value);
+    const char *word = strsep(&rest, " \t");
+    while (i < AUTH_SCHEMES && strcmp(word, auth_schemes[i].word) != 0)
+        i++;
+    if (i == AUTH_SCHEMES)
+        return refuse_auth(loader, word);
+    rest = rest ? rest + strspn(rest, " \t") : NULL;
+    const char *argument = rest ? strsep(&rest, " \t") : NULL;
+    if (rest)
+        rest += strspn(rest, " \t");
+    if (!argument != !auth_schemes[i].argument ||
+        (rest && auth_schemes[i].scheme != AUTH_HMAC_SHA256))
+        return refuse_auth(loader, word);
+    if (!parse_encoding(loader, endpoint, rest))
+        return false;
+    endpoint->auth = auth_schemes[i].scheme;
+    endpoint->auth_name = argument ? strdup(argument) : NULL;
+    if (argument && !endpoint->auth_name)
+        loader->rc = -ENOMEM;
+    return loader->rc == 0;
+}
+
+static void print_auth(const struct config_key *key, const void *base, FILE *out) {
+    const struct config_endpoint *endpoint = base;
+    int i = 0;
+    while (auth_schemes[i].scheme != endpoint->auth)
+        i++;
+    fprintf(out, "%s = %s%s%s%s\n", key->name, auth_schemes[i].word, endpoint->auth_name ? " " : "",
+            endpoint->auth_name ? endpoint->auth_name : "",
+            endpoint->auth != AUTH_HMAC_SHA256 ? ""
+            : endpoint->auth_base64            ? " base64"
+                                               : " hex");
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 static const struct config_kind count_kind = {parse_count, print_count};
@@ -386,6 +476,7 @@ static const struct config_kind flag_kind = {parse_flag, print_flag};
 static const struct config_kind listen_kind = {parse_listen, print_listen};
 static const struct config_kind path_kind = {parse_path, print_string};
 static const struct config_kind provider_kind = {parse_provider, print_provider};
+static const struct config_kind auth_kind = {parse_auth, print_auth};
 static const struct config_kind secret_kind = {parse_secret, print_secret};
 
 static const struct config_word level_words[] = {{"error", LOG_ERROR},
@@ -396,8 +487,6 @@ static const struct config_word level_words[] = {{"error", LOG_ERROR},
 static const struct config_word duplicates_words[] = {
     {"drop", BATCH_DROP}, {"mark", BATCH_MARK}, {"off", BATCH_KEEP}, {NULL, 0}};
 static const struct config_word format_words[] = {{"logfmt", false}, {"json", true}, {NULL, 0}};
-static const struct config_word auth_words[] = {
-    {"none", AUTH_NONE}, {"token", AUTH_TOKEN}, {NULL, 0}};
 static const struct config_word unreadable_words[] = {{"refuse", false}, {"keep", true}, {NULL, 0}};
 
 #define SECOND UINT64_C(1000) /* in ms, as durations are kept */
@@ -428,6 +517,10 @@ const struct config_key config_keys[] = {
     {"server", "drain_timeout", &duration_kind, IN(drain_timeout_ms), 0, "10s", 0, HOUR},
     {"server", "max_header_bytes", &size_kind, IN(max_header_bytes), 0, "32K", KIB, MIB},
     {"server", "max_body_bytes", &size_kind, IN(max_body_bytes), 0, "8M", 1, JSON_MAX_BYTES},
+    {"server", "max_unauthenticated_body_bytes", &size_kind, IN(max_unauthenticated_body_bytes), 0,
+        "4M", 1, JSON_MAX_BYTES},
+    {"server", "max_unauthenticated_total", &size_kind, IN(max_unauthenticated_total), 0, "64M", 1,
+        1024 * GIB},
     {"ring", "size", &size_kind, IN(ring_size_bytes), 0, "64M", RING_MIN_BYTES, 1024 * GIB},
     {"dedupe", "window", &duration_kind, IN(dedupe_window_ms), 0, "4h", 1000, 365 * 24 * HOUR},
     {"dedupe", "max_ids", &count_kind, IN(dedupe_max_ids), 0, "1000000", 1, 1000000000},
@@ -436,10 +529,11 @@ const struct config_key config_keys[] = {
     {"log", "format", &flag_kind, IN(log_json), 0, "logfmt", 0, 0, format_words},
     {"endpoint", "path", &path_kind, OF(path), CONFIG_REQUIRED, NULL},
     {"endpoint", "provider", &provider_kind, OF(sender), CONFIG_REQUIRED, NULL},
-    {"endpoint", "auth", &word_kind, OF(auth), 0, NULL, 0, 0, auth_words},
+    {"endpoint", "auth", &auth_kind, OF(auth), 0, NULL},
     {"endpoint", "secret", &secret_kind, OF(secrets), CONFIG_REPEATABLE, NULL},
     {"endpoint", "on_unreadable", &flag_kind, OF(keep_unreadable), 0, NULL, 0, 0,
         unreadable_words},
+    {"endpoint", "validator", &string_kind, OF(validator), CONFIG_MAY_BE_EMPTY, NULL},
     {NULL},
 };
 /* clang-format on */

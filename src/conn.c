@@ -52,7 +52,8 @@ struct conn {
     struct tls_session tls;
     struct http_parser http;
     struct peer *peer;
-    uint32_t round; /* in which it was last read from; see must_wait */
+    size_t reserved; /* for the body under way; see struct ingest_answer */
+    uint32_t round;  /* in which it was last read from; see must_wait */
     uint8_t state, wait;
     bool established,
         answered; /* answered: a request was answered since the last deadline was set */
@@ -211,7 +212,7 @@ static int respond_answer(struct conn *conn, const struct http_request *request,
     log_refusal(answer);
     struct http_response response = {
         .status = answer->status,
-        .content_type = "application/json",
+        .content_type = answer->content_type,
         .body = answer->body,
         .headers = answer->headers,
         .head = request->llhttp_method == HTTP_HEAD,
@@ -220,10 +221,17 @@ static int respond_answer(struct conn *conn, const struct http_request *request,
     return respond(conn, &response, close || !request->keep_alive || conn->shared->draining);
 }
 
+static void release(struct conn *conn) {
+    ingest_release(conn->shared->ingest, conn->reserved);
+    conn->reserved = 0;
+}
+
 static int on_head(struct conn *conn, struct http_request *request, struct ingest_answer *answer) {
     bool waits = request->expect_continue && request->has_body &&
                  conn->http.chunk_used == conn->http.chunk_len;
-    if (ingest_head(conn->shared->ingest, request, answer) == INGEST_GO_ON)
+    enum ingest_verdict verdict = ingest_head(conn->shared->ingest, request, answer);
+    conn->reserved = answer->reserved;
+    if (verdict == INGEST_GO_ON)
         return waits ? buf_append(&conn->shared->plain_out, "HTTP/1.1 100 Continue\r\n\r\n", 25)
                      : 0;
     request->discard_body = true;
@@ -236,6 +244,7 @@ static int on_request(struct conn *conn, struct http_request *request,
     if (request->discard_body)
         return 0; /* answered at its head */
     ingest_request(conn->shared->ingest, request, clock_realtime_us(), answer);
+    release(conn);
     return respond_answer(conn, request, answer, false);
 }
 
@@ -382,6 +391,7 @@ static void on_closed(uv_handle_t *handle) {
     tls_session_deinit(&conn->tls);
     http_parser_deinit(&conn->http);
     peers_release(conn->peer);
+    release(conn);
     free(conn);
     shared->figures.closed++;
     if (--shared->count == 0 && shared->on_last_closed)

@@ -87,6 +87,7 @@ static void answer_error(struct ingest_answer *answer, int status, const char *m
     int len = snprintf(answer->text, sizeof answer->text, "{\"error\":\"%s\"}\n", message);
     answer->status = status;
     answer->body = span_from(answer->text, (size_t)len);
+    answer->content_type = "application/json";
     answer->reason = message;
 }
 
@@ -104,6 +105,7 @@ static void answer_error_at(struct ingest_answer *answer, int status, const char
                        message, (int)(escaped_len < 200 ? escaped_len : 0), escaped);
     answer->status = status;
     answer->body = span_from(answer->text, (size_t)len);
+    answer->content_type = "application/json";
     answer->reason = status == 422 ? "not this sender's shape" : "not JSON";
 }
 
@@ -120,6 +122,7 @@ static void answer_accepted(struct ingest_answer *answer, const struct batch *ba
     dst += text_format_u64(batch->rejected, dst);
     memcpy(dst, "}\n", 2);
     answer->status = 200;
+    answer->content_type = "application/json";
     answer->body = span_from(answer->text, (size_t)(dst + 2 - answer->text));
 }
 
@@ -127,12 +130,40 @@ static void answer_accepted(struct ingest_answer *answer, const struct batch *ba
  */
 
 static void answer_auth(struct ingest_answer *answer, enum auth_result result) {
-    answer_error(answer, 401, result == AUTH_MISSING ? "secret missing" : "secret wrong");
+    answer_error(answer, 401,
+                 result == AUTH_MISSING   ? "secret missing"
+                 : result == AUTH_EXPIRED ? "signed too long ago, or in the future"
+                                          : "secret wrong");
     /* RFC 9110, 11.6.1: a 401 names a scheme. */
     answer->headers = "WWW-Authenticate: Bearer realm=\"rollcall\"\r\n";
     if (result == AUTH_TRUNCATED)
         answer->reason = "secret wrong: it is the first 32 characters of the configured one; "
                          "HiveManager cuts tokens there, configure one of at most 32";
+}
+
+/* A body that is read before anyone knows whose it is gets a tighter bound, alone and all together.
+ */
+static bool reserve_body(struct ingest *ingest, struct http_request *request,
+                         struct ingest_answer *answer) {
+    const struct config *config = ingest->config;
+    if (request->max_body_bytes > config->max_unauthenticated_body_bytes)
+        request->max_body_bytes = config->max_unauthenticated_body_bytes;
+    if (request->content_length > request->max_body_bytes) {
+        answer_error(answer, 413, "body too large for one that is signed or holds its secret");
+        return false;
+    }
+    size_t bytes = request->chunked ? request->max_body_bytes : (size_t)request->content_length;
+    if (bytes > config->max_unauthenticated_total - ingest->unauthenticated) {
+        answer_unavailable(answer, "too many unauthenticated bodies are under way");
+        return false;
+    }
+    ingest->unauthenticated += bytes;
+    answer->reserved = bytes;
+    return true;
+}
+
+void ingest_release(struct ingest *ingest, size_t reserved) {
+    ingest->unauthenticated -= reserved;
 }
 
 static bool is_get(const struct http_request *request) {
@@ -143,11 +174,25 @@ static bool is_gzip(struct span coding) {
     return span_equals_nocase(coding, SPAN("gzip")) || span_equals_nocase(coding, SPAN("x-gzip"));
 }
 
+/* A sender that looks whether its URL is there; Meraki wants its validator back, and nothing else.
+ */
+static void answer_get(struct ingest_answer *answer) {
+    const struct config_endpoint *endpoint = answer->endpoint;
+    if (endpoint->sender->wants_validator && !endpoint->validator) {
+        answer_error(answer, 404, "this endpoint has no validator");
+        return;
+    }
+    answer->status = 200;
+    answer->content_type = endpoint->validator ? "text/plain" : "application/json";
+    answer->body = endpoint->validator ? span_from_string(endpoint->validator) : SPAN("{}\n");
+}
+
 /* True where the request may go on to its body. */
-static bool check_head(struct http_request *request, struct ingest_answer *answer) {
+static bool check_head(struct ingest *ingest, struct http_request *request,
+                       struct ingest_answer *answer) {
     const struct config_endpoint *endpoint = answer->endpoint;
     if (is_get(request) && endpoint->sender->answers_get) {
-        *answer = (struct ingest_answer){.status = 200, .body = SPAN("{}\n"), .endpoint = endpoint};
+        answer_get(answer);
         return false;
     }
     if (request->llhttp_method != HTTP_POST) {
@@ -157,7 +202,7 @@ static bool check_head(struct http_request *request, struct ingest_answer *answe
         return false;
     }
     enum auth_result result = auth_check_head(endpoint, request);
-    if (result != AUTH_OK) {
+    if (result != AUTH_OK && result != AUTH_NEEDS_BODY) {
         answer_auth(answer, result);
         return false;
     }
@@ -167,13 +212,14 @@ static bool check_head(struct http_request *request, struct ingest_answer *answe
         answer->headers = "Accept-Encoding: gzip\r\n"; /* RFC 9110, 12.5.3 */
         return false;
     }
-    return true;
+    return result == AUTH_OK || reserve_body(ingest, request, answer);
 }
 
 enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *request,
                                 struct ingest_answer *answer) {
     answer->headers = NULL;
     answer->reason = NULL;
+    answer->reserved = 0;
     answer->endpoint = find_endpoint(ingest, request->path);
     if (!answer->endpoint) {
         ingest->figures.refused++;
@@ -182,7 +228,7 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
     }
     ingest->figures.requests++;
     request->user = (void *)answer->endpoint;
-    if (check_head(request, answer))
+    if (check_head(ingest, request, answer))
         return INGEST_GO_ON;
     ingest->figures.refused += answer->status >= 400;
     return INGEST_ANSWERED;
@@ -214,6 +260,11 @@ static int read_body(struct ingest *ingest, struct span body, struct ingest_answ
     }
     if (rc)
         return rc;
+    enum auth_result result = auth_check_document(answer->endpoint, &doc);
+    if (result != AUTH_OK) {
+        answer_auth(answer, result);
+        return SENDER_WRONG_SHAPE;
+    }
     rc = answer->endpoint->sender->parse(&doc, batch, &problem);
     if (rc == SENDER_WRONG_SHAPE)
         return unreadable(batch, body, 422, problem.message, problem.path, answer);
@@ -244,6 +295,16 @@ static bool decode_body(struct ingest *ingest, const struct http_request *reques
     }
 }
 
+/* Signatures are of the bytes as they came. */
+static bool check_signature(const struct http_request *request, int64_t now_us,
+                            struct ingest_answer *answer) {
+    enum auth_result result = auth_check_body(answer->endpoint, request, now_us / 1000000);
+    if (result == AUTH_OK || result == AUTH_NEEDS_BODY)
+        return true;
+    answer_auth(answer, result);
+    return false;
+}
+
 void ingest_request(struct ingest *ingest, const struct http_request *request, int64_t now_us,
                     struct ingest_answer *answer) {
     struct batch *batch = &ingest->batch;
@@ -253,7 +314,7 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
     answer->reason = NULL;
     answer->endpoint = endpoint;
     struct span body;
-    if (!decode_body(ingest, request, &body, answer)) {
+    if (!check_signature(request, now_us, answer) || !decode_body(ingest, request, &body, answer)) {
         buf_reset(&ingest->inflated, JSON_KEEP_BYTES);
         ingest->figures.refused++;
         return;

@@ -28,7 +28,8 @@ struct ingest {
     struct json_parser *json;
     struct gunzip *gunzip;
     struct buf inflated;
-    struct dedupe *dedupe; /* NULL where the mode is off */
+    size_t unauthenticated; /* bytes set aside for bodies whose sender is not known yet */
+    struct dedupe *dedupe;  /* NULL where the mode is off */
     struct batch batch;
     struct ingest_figures figures;
     const struct config_endpoint **table; /* by hash of the path; open addressing */
@@ -39,8 +40,12 @@ struct ingest {
 struct ingest_answer {
     int status;
     struct span body;
+    const char *content_type;
     const char *headers;                    /* further header fields, static; NULL for none */
     const struct config_endpoint *endpoint; /* NULL where the path is nobody's */
+    /* Memory set aside for a body that nobody has vouched for yet: the caller gives it back
+     * (ingest_release) when the request has ended. */
+    size_t reserved;
     const char *reason; /* for the log, static; NULL where there is nothing to say */
     char text[384];
 };
@@ -60,5 +65,8 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
 /* The request is whole: its events are in the ring, or *answer says why not. */
 void ingest_request(struct ingest *ingest, const struct http_request *request, int64_t now_us,
                     struct ingest_answer *answer);
+
+/* Gives back what ingest_head reserved; 0 is fine. */
+void ingest_release(struct ingest *ingest, size_t reserved);
 
 #endif

@@ -36,10 +36,21 @@ enum sender_result {
     SENDER_BATCH_FULL = 2,  /* batch_emit refused: forwarded */
 };
 
+/* What `auth =` is where the configuration does not say. */
+enum sender_auth {
+    SENDER_AUTH_UNSAID, /* it must say */
+    SENDER_AUTH_TOKEN,  /* token */
+    SENDER_AUTH_PATH,   /* none: this sender has no other secret than an unguessable path */
+    SENDER_AUTH_BODY,   /* body secret */
+    SENDER_AUTH_MIST,   /* mist */
+};
+
 struct sender {
     const char *name;     /* `provider =` in the configuration, "provider" in the event */
     bool keep_unreadable; /* on_unreadable's default: this sender punishes a refusal */
+    enum sender_auth auth;
     bool answers_get;     /* it may look by GET or HEAD whether its URL is there: answered 200 */
+    bool wants_validator; /* the GET wants the endpoint's `validator` back */
     /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject). */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;
 };
@@ -49,7 +60,7 @@ const struct sender *sender_find(struct span name);
 /* All of them; NULL-terminated. */
 extern const struct sender *const senders[];
 /* sender/<name>.c */
-extern const struct sender sender_aerohive, sender_json;
+extern const struct sender sender_aerohive, sender_json, sender_meraki, sender_pubnub;
 
 /* --- What senders share: members of an object taken into fields of an event ------------------- */
 

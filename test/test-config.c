@@ -367,7 +367,9 @@ static const struct {
     {IN_ENDPOINT "secret = s3cret\n",
      "rollcall.conf:9: \"secret\" has no meaning with auth = none; take one of the two away\n"},
     {SERVER "[endpoint hq]\npath = /hq\nprovider = aerohive\nauth = tokn\nsecret = x\n",
-     "rollcall.conf:8: \"auth\" must be none or token, not \"tokn\"; did you mean \"token\"?\n"},
+     "rollcall.conf:8: \"auth\" must be none, token, header NAME, basic USER, query NAME, body "
+     "FIELD, hmac-sha256 HEADER [hex|base64], mist or standard-webhooks, not \"tokn\"; did you "
+     "mean \"token\"?\n"},
     {SERVER "[endpoint hq]\npath = /hq\nprovider = aerohve\nauth = none\n",
      "rollcall.conf:7: unknown provider \"aerohve\"; did you mean \"aerohive\"?\n"},
     {IN_ENDPOINT "on_unreadable = drop\n",
@@ -685,6 +687,8 @@ static void test_dump_of_defaults(void **state) {
                               "drain_timeout = 10s\n"
                               "max_header_bytes = 32K\n"
                               "max_body_bytes = 8M\n"
+                              "max_unauthenticated_body_bytes = 4M\n"
+                              "max_unauthenticated_total = 64M\n"
                               "\n"
                               "[ring]\n"
                               "size = 64M\n"
@@ -702,7 +706,8 @@ static void test_dump_of_defaults(void **state) {
                               "path = /lab\n"
                               "provider = json\n"
                               "auth = none\n"
-                              "on_unreadable = refuse\n");
+                              "on_unreadable = refuse\n"
+                              "validator =\n");
     config_free(load_text(text));
     free(text);
     config_free(config);
@@ -820,10 +825,75 @@ static void test_distances(void **state) {
 #define IN_ROOT(test)      cmocka_unit_test_setup(test, enter_root)
 #define IN_DIRECTORY(test) cmocka_unit_test_setup(test, enter_directory)
 
+static void expect_auth(const char *provider, const char *lines, enum auth_scheme scheme,
+                        const char *name, bool base64) {
+    char text[1024];
+    snprintf(text, sizeof text, "%s[endpoint e]\npath = /e\nprovider = %s\n%s", IN_SERVER, provider,
+             lines);
+    struct config *config = load_text(text);
+    const struct config_endpoint *endpoint = config->endpoints;
+    while (endpoint->next)
+        endpoint = endpoint->next;
+    assert_int_equal(endpoint->auth, scheme);
+    assert_int_equal(endpoint->auth_base64, base64);
+    if (name)
+        assert_string_equal(endpoint->auth_name, name);
+    else
+        assert_null(endpoint->auth_name);
+    config_free(config);
+}
+
+static void test_auth_schemes(void **state) {
+    (void)state;
+    expect_auth("aerohive", "secret = s\n", AUTH_TOKEN, NULL, false);
+    expect_auth("pubnub", "", AUTH_NONE, NULL, false);
+    expect_auth("meraki", "secret = s\nvalidator = v\n", AUTH_BODY, "secret", false);
+    expect_auth("json", "auth = none\n", AUTH_NONE, NULL, false);
+    expect_auth("json", "auth = header X-Key\nsecret = s\n", AUTH_HEADER, "X-Key", false);
+    expect_auth("json", "auth = basic  anna\nsecret = s\n", AUTH_BASIC, "anna", false);
+    expect_auth("json", "auth = query token\nsecret = s\n", AUTH_QUERY, "token", false);
+    expect_auth("json", "auth = body key\nsecret = s\n", AUTH_BODY, "key", false);
+    expect_auth("json", "auth = hmac-sha256 X-Sig\nsecret = s\n", AUTH_HMAC_SHA256, "X-Sig", false);
+    expect_auth("json", "auth = hmac-sha256 X-Sig hex\nsecret = s\n", AUTH_HMAC_SHA256, "X-Sig",
+                false);
+    expect_auth("json", "auth = hmac-sha256 X-Sig base64\nsecret = s\n", AUTH_HMAC_SHA256, "X-Sig",
+                true);
+    expect_auth("json", "auth = mist\nsecret = s\n", AUTH_MIST, NULL, false);
+    expect_auth("json",
+                "auth = standard-webhooks\nsecret = whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+                AUTH_STANDARD_WEBHOOKS, NULL, false);
+}
+
+static void expect_auth_mistake(const char *lines, const char *message) {
+    char text[1024];
+    snprintf(text, sizeof text, "%s[endpoint e]\npath = /e\nprovider = json\n%s", IN_SERVER, lines);
+    struct config *config = NULL;
+    char *messages;
+    write_file("rollcall.conf", text, strlen(text));
+    assert_int_equal(load(&config, "rollcall.conf", &messages), CONFIG_INVALID);
+    if (!strstr(messages, message))
+        fail_msg("%s", messages);
+    free(messages);
+}
+
+static void test_auth_mistakes(void **state) {
+    (void)state;
+    expect_auth_mistake("auth = header\nsecret = s\n", "\"auth\" must be none, token, header NAME");
+    expect_auth_mistake("auth = token x\nsecret = s\n", "\"auth\" must be none");
+    expect_auth_mistake("auth = header a b\nsecret = s\n", "\"auth\" must be none");
+    expect_auth_mistake("auth = hmac-sha256 a b\nsecret = s\n", "hex or base64, not \"b\"");
+    expect_auth_mistake("auth = mist\n", "has no \"secret\"");
+    expect_auth_mistake("auth = standard-webhooks\nsecret = whsec_%%%\n", "\"whsec_\" and base64");
+    expect_auth_mistake("auth = body key\nsecret = s\non_unreadable = keep\n",
+                        "it would get into events");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_ROOT(test_every_field),
         IN_DIRECTORY(test_defaults),
+        IN_DIRECTORY(test_auth_schemes),
+        IN_DIRECTORY(test_auth_mistakes),
         IN_DIRECTORY(test_mistakes),
         IN_DIRECTORY(test_all_mistakes_of_a_file),
         IN_DIRECTORY(test_unknown_provider_names_the_known),

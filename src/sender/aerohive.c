@@ -214,4 +214,5 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
     return rc ? rc : sender_finish(batch, problem);
 }
 
-const struct sender sender_aerohive = {.name = "aerohive", .answers_get = true, .parse = parse};
+const struct sender sender_aerohive = {
+    .name = "aerohive", .auth = SENDER_AUTH_TOKEN, .answers_get = true, .parse = parse};

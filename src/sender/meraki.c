@@ -397,6 +397,21 @@ static uint64_t without_long_fields(const struct event *event, uint64_t present)
     return present;
 }
 
+/* A member called "enclosing" gives way where there is something around: see event.h. Here that is
+ * done by hand, because the leftovers of the level in between are ready-made text. */
+static unsigned drop_enclosing_members(struct json_doc *doc, uint32_t object) {
+    unsigned dropped = 0;
+    uint32_t end = doc->nodes[object].next;
+    for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
+        if (doc->nodes[key].flags & JSON_TAKEN || !json_string_equals(doc, key, SPAN("enclosing")))
+            continue;
+        doc->nodes[key].flags |= JSON_TAKEN;
+        doc->nodes[key + 1].flags |= JSON_TAKEN;
+        dropped++;
+    }
+    return dropped;
+}
+
 static int emit_locations(struct post *post, uint32_t observation, const uint32_t *nodes,
                           unsigned left, unsigned index, const struct identity *identity) {
     struct json_doc *doc = post->doc;
@@ -408,6 +423,8 @@ static int emit_locations(struct post *post, uint32_t observation, const uint32_
     read_latest(post, nodes[LATEST_RECORD], &latest);
     if (!is_missing(doc, nodes[LATEST_RECORD]))
         sender_untake(doc, nodes[LATEST_RECORD], &left);
+    if (left)
+        left -= drop_enclosing_members(doc, observation);
     sender_enclosing_init(&enclosing, doc, observation, left);
     uint32_t end = doc->nodes[nodes[LOCATIONS]].next;
     for (uint32_t node = nodes[LOCATIONS] + 1; node < end; node = doc->nodes[node].next, place++) {
@@ -629,4 +646,8 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
     return sender_finish(batch, problem);
 }
 
-const struct sender sender_meraki = {.name = "meraki", .answers_get = true, .parse = parse};
+const struct sender sender_meraki = {.name = "meraki",
+                                     .auth = SENDER_AUTH_BODY,
+                                     .answers_get = true,
+                                     .wants_validator = true,
+                                     .parse = parse};

@@ -584,4 +584,5 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
     return rc ? rc : sender_finish(batch, problem);
 }
 
-const struct sender sender_pubnub = {.name = "pubnub", .keep_unreadable = true, .parse = parse};
+const struct sender sender_pubnub = {
+    .name = "pubnub", .auth = SENDER_AUTH_PATH, .keep_unreadable = true, .parse = parse};
