@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -15,8 +17,9 @@
 #include "verify.h"
 
 enum {
-    UNANSWERED_MS = 5000, /* how long the last answers, and then the last lines, are waited for */
+    SETTLE_MS = 200, /* silence after the last line, in which a doubled one would show */
     PROGRESS_MS = 1000,
+    SPARE_FDS = 64, /* besides the connections */
 };
 
 struct bench {
@@ -29,7 +32,20 @@ struct bench {
     uv_timer_t progress;
     uv_signal_t interrupt;
     uint64_t began_ns;
+    struct report_usage own, server; /* as it stood when measuring began */
+    bool measuring;
 };
+
+/* Whether somebody listens there; asked only where a name has several addresses (localhost is ::1
+ * first, and a node on 0.0.0.0 is not there). */
+static bool listens(const struct addrinfo *address) {
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    bool yes = connect(fd, address->ai_addr, address->ai_addrlen) == 0;
+    close(fd);
+    return yes;
+}
 
 static int resolve(struct bench *bench) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
@@ -40,9 +56,21 @@ static int resolve(struct bench *bench) {
         fprintf(stderr, "rollcall-bench: %s: %s\n", bench->options.host, gai_strerror(rc));
         return EXIT_FAILED;
     }
-    memcpy(&bench->client_options.address, found->ai_addr, found->ai_addrlen);
+    const struct addrinfo *chosen = found;
+    while (chosen->ai_next && !listens(chosen))
+        chosen = chosen->ai_next;
+    memcpy(&bench->client_options.address, chosen->ai_addr, chosen->ai_addrlen);
     freeaddrinfo(found);
     return EXIT_DONE;
+}
+
+/* As many file descriptors as the hard limit gives; too few show as connect errors. */
+static void raise_fd_limit(unsigned connections) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= connections + SPARE_FDS)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int open_tls(struct bench *bench) {
@@ -50,15 +78,22 @@ static int open_tls(struct bench *bench) {
     if (tls_context_new_client(&bench->client_options.tls, bench->options.cacert, &error) == 0)
         return EXIT_DONE;
     fprintf(stderr, "rollcall-bench: %s\n", error.message);
-    return EXIT_FAILED;
+    return EXIT_USAGE;
+}
+
+/* Where the numbers begin: spread, so that two runs seldom overlap. */
+static uint64_t base_of(uint64_t seed) {
+    return seed * 0x9e3779b97f4a7c15ULL >> (64 - PAYLOAD_NUMBER_BITS);
 }
 
 static int open_verify(struct bench *bench) {
     if (!bench->options.verify)
         return EXIT_DONE;
+    struct verify_options options = {bench->options.socket, bench->options.sender,
+                                     bench->options.connections, bench->options.observations,
+                                     base_of(bench->options.seed)};
     bench->verify = calloc(1, sizeof *bench->verify);
-    if (bench->verify && verify_start(bench->verify, &bench->loop, bench->options.socket,
-                                      bench->options.sender, bench->options.connections) == 0)
+    if (bench->verify && verify_start(bench->verify, &bench->loop, &options) == 0)
         return EXIT_DONE;
     fprintf(stderr, "rollcall-bench: %s: %s\n", bench->options.socket,
             bench->verify ? bench->verify->error : "out of memory");
@@ -82,12 +117,19 @@ static int open_client(struct bench *bench) {
     const struct options *options = &bench->options;
     struct client_options *client_options = &bench->client_options;
     client_options->payload = (struct payload_options){
-        options->sender, options->observations, options->host, options->path, options->headers.ptr};
+        options->sender, options->observations, options->authority,
+        options->path,   options->headers.ptr,  (unsigned)(options->seed % 1000)};
+    client_options->host = options->host;
+    client_options->check_certificate = options->cacert;
     client_options->connections = options->connections;
     client_options->requests = options->requests;
     client_options->duration_ns = options->duration_ns;
+    client_options->warmup_ns = options->warmup_ns;
+    client_options->timeout_ns = options->timeout_ns;
+    client_options->base = base_of(options->seed);
     client_options->rate = options->rate;
     client_options->verify = bench->verify;
+    raise_fd_limit(options->connections);
     bench->client = calloc(1, sizeof *bench->client);
     if (!bench->client || uv_timer_init(&bench->loop, &bench->progress) ||
         uv_signal_init(&bench->loop, &bench->interrupt) ||
@@ -101,64 +143,64 @@ static int open_client(struct bench *bench) {
     return EXIT_DONE;
 }
 
-/* Whether something has happened since *last was noted. */
-static bool goes_on(uint64_t now, uint64_t *last) {
-    bool changed = now != *last;
-    *last = now;
-    return changed;
-}
-
-/* Runs the loop until done() or until `progress` has stood still for UNANSWERED_MS. */
-static void run_until(struct bench *bench, bool (*done)(const struct bench *),
-                      uint64_t (*progress)(const struct bench *)) {
-    uint64_t last = progress(bench), since = uv_hrtime();
-    while (!done(bench) && uv_hrtime() - since < UNANSWERED_MS * 1000000ULL) {
-        uv_run(&bench->loop, UV_RUN_ONCE); /* the client's tick wakes it each millisecond */
-        if (goes_on(progress(bench), &last))
-            since = uv_hrtime();
-    }
-}
-
-static bool client_done(const struct bench *bench) {
-    return client_is_done(bench->client);
-}
-
-static uint64_t client_progress(const struct bench *bench) {
-    const struct client_figures *figures = &bench->client->figures;
-    return figures->answered + figures->broken + figures->connect_errors;
-}
-
-static bool verify_done(const struct bench *bench) {
-    return bench->verify->failed || verify_lost(bench->verify) == 0;
-}
-
-static uint64_t verify_progress(const struct bench *bench) {
-    return bench->verify->figures.lines;
-}
-
 static void usage_since(struct report_usage *usage, const struct report_usage *before) {
     usage->user_s -= before->user_s;
     usage->system_s -= before->system_s;
 }
 
+/* CPU time counts from the end of the handshakes and of the warm-up. */
+static void begin_measuring(struct bench *bench) {
+    bench->measuring = true;
+    (void)report_read_usage(0, &bench->own);
+    if (bench->report.has_server)
+        bench->report.has_server = report_read_usage(bench->options.pid, &bench->server);
+}
+
+static void run_load(struct bench *bench) {
+    struct report *report = &bench->report;
+    while (!client_is_done(bench->client)) {
+        uv_run(&bench->loop, UV_RUN_ONCE); /* the client's tick wakes it each millisecond */
+        if (bench->client->measuring && !bench->measuring)
+            begin_measuring(bench);
+    }
+    if (!bench->measuring)
+        begin_measuring(bench);
+    (void)report_read_usage(0, &report->own);
+    usage_since(&report->own, &bench->own);
+    if (report->has_server) {
+        report->has_server = report_read_usage(bench->options.pid, &report->server);
+        usage_since(&report->server, &bench->server);
+    }
+}
+
+/* Until all has come and nothing more does, or until nothing comes though some is missing. */
+static void await_lines(struct bench *bench) {
+    const struct verify *verify = bench->verify;
+    uint64_t lines = verify->figures.lines, since_ns = uv_hrtime();
+    while (!verify->failed) {
+        uv_run(&bench->loop, UV_RUN_ONCE);
+        uint64_t now_ns = uv_hrtime();
+        if (verify->figures.lines != lines) {
+            lines = verify->figures.lines;
+            since_ns = now_ns;
+        }
+        uint64_t silence_ns = now_ns - since_ns;
+        if (silence_ns >= bench->options.patience_ns ||
+            (silence_ns >= SETTLE_MS * 1000000ULL && verify_lost(verify) == 0))
+            return;
+    }
+}
+
 static void run(struct bench *bench) {
-    struct report_usage own, server;
     struct report *report = &bench->report;
     report->options = &bench->options;
     report->client = bench->client;
     report->verify = bench->verify;
-    (void)report_read_usage(0, &own);
-    report->has_server = bench->options.pid && report_read_usage(bench->options.pid, &server);
+    report->has_server = bench->options.pid;
     bench->began_ns = uv_hrtime();
-    run_until(bench, client_done, client_progress);
-    (void)report_read_usage(0, &report->own);
-    usage_since(&report->own, &own);
-    if (report->has_server) {
-        report->has_server = report_read_usage(bench->options.pid, &report->server);
-        usage_since(&report->server, &server);
-    }
+    run_load(bench);
     if (bench->verify)
-        run_until(bench, verify_done, verify_progress);
+        await_lines(bench);
     if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr);
 }
@@ -186,6 +228,14 @@ static void tear_down(struct bench *bench) {
     tls_context_unref(bench->client_options.tls);
 }
 
+/* 0, or an exit code after one line on stderr. */
+static int open_all(struct bench *bench) {
+    int status = open_tls(bench);
+    status = status ? status : resolve(bench);
+    status = status ? status : open_verify(bench);
+    return status ? status : open_client(bench);
+}
+
 int main(int argc, char **argv) {
     static struct bench bench;
     bool done = false;
@@ -194,14 +244,11 @@ int main(int argc, char **argv) {
         signal(SIGPIPE, SIG_IGN);
         if (uv_loop_init(&bench.loop))
             return EXIT_FAILED;
-        status = resolve(&bench);
-        status = status ? status : open_tls(&bench);
-        status = status ? status : open_verify(&bench);
-        status = status ? status : open_client(&bench);
+        status = open_all(&bench);
         if (status == EXIT_DONE) {
             run(&bench);
             (bench.options.json ? report_print_json : report_print)(&bench.report, stdout);
-            status = report_is_ok(&bench.report) ? EXIT_DONE : EXIT_FAILED;
+            status = fflush(stdout) == 0 && report_is_ok(&bench.report) ? EXIT_DONE : EXIT_FAILED;
         }
         tear_down(&bench);
     }

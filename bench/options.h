@@ -10,17 +10,22 @@
 
 struct options {
     char host[256], path[2048];
+    char authority[264]; /* host and port as the URL has them: the Host field's value */
     unsigned short port;
     unsigned connections, observations;
     uint64_t requests;    /* UINT64_MAX: by time */
     uint64_t duration_ns; /* UINT64_MAX: by number */
+    uint64_t warmup_ns, timeout_ns, patience_ns;
+    uint64_t seed;
     double rate;
     enum payload_sender sender;
     struct buf headers; /* fields, each ending in CRLF, NUL behind the last */
-    bool verify, json;
+    bool verify, json, insecure;
     const char *socket, *cacert;
-    int pid; /* of the server, 0 for none */
+    unsigned pid; /* of the server, 0 for none */
 };
+
+enum { OPTIONS_MAX_HEADER_BYTES = 64 * 1024 };
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -12,8 +12,8 @@
 enum {
     MAC_DIGITS = 12,
     RSSI_DIGITS = 2,
-    EPOCH_DIGITS = 10,          /* the seconds of the 13 digits */
-    ISO_BYTES = 19,             /* up to the seconds */
+    EPOCH_DIGITS = 13,
+    ISO_BYTES = 23,             /* up to the milliseconds */
     DOCUMENT_BASE = 1000000000, /* so that numbers have ten digits and no zero in front */
     DOCUMENT_DIGITS = 10,
 };
@@ -28,7 +28,7 @@ static const char observation_format[] =
 
 static int append(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 static int append(struct buf *buf, const char *format, ...) {
-    char text[1024];
+    char text[4096]; /* a path and a host at their bounds */
     va_list args;
     va_start(args, format);
     int len = vsnprintf(text, sizeof text, format, args);
@@ -55,15 +55,23 @@ static uint32_t offset_of(const struct buf *text, uint32_t from, const char *mar
     return found ? (uint32_t)(found - text->ptr + (ptrdiff_t)strlen(mark)) : 0;
 }
 
-/* Where each observation's digits stand. */
 static int find_patches(struct payload *payload) {
     const char *mark = payload->options->sender == PAYLOAD_JSON ? "\"n\":" : "\"clientMac\":\"";
-    uint32_t at = 0;
+    const struct buf *text = &payload->text;
+    /* Behind the head, whose --header may hold anything. */
+    uint32_t at = offset_of(text, 0, "\r\n\r\n");
     payload->patches = calloc(payload->options->observations, sizeof *payload->patches);
     if (!payload->patches)
         return -ENOMEM;
-    for (unsigned i = 0; i < payload->options->observations; i++)
-        payload->patches[i] = at = offset_of(&payload->text, at, mark);
+    for (unsigned i = 0; i < payload->options->observations; i++) {
+        struct payload_patch *patch = &payload->patches[i];
+        patch->mac = at = offset_of(text, at, mark);
+        if (payload->options->sender == PAYLOAD_JSON)
+            continue;
+        patch->time = offset_of(text, at, "\"seenTime\":\"");
+        patch->epoch = offset_of(text, at, "\"seenEpoch\":");
+        patch->rssi = offset_of(text, at, "\"rssi\":-");
+    }
     return 0;
 }
 
@@ -105,34 +113,33 @@ static void put_digits(char *dst, uint64_t value, int digits) {
 
 static void set_times(struct payload *payload, int64_t now_s) {
     char iso[TIME_MS_TEXT_BYTES];
+    int64_t now_ms = now_s * 1000 + payload->options->ms;
     if (now_s == payload->time_s)
         return;
     payload->time_s = now_s;
-    text_format_time_ms(now_s * 1000, iso);
+    text_format_time_ms(now_ms, iso);
     for (unsigned i = 0; i < payload->options->observations; i++) {
-        uint32_t at = payload->patches[i];
-        memcpy(payload->text.ptr + offset_of(&payload->text, at, "\"seenTime\":\""), iso,
-               ISO_BYTES);
-        char *epoch = payload->text.ptr + offset_of(&payload->text, at, "\"seenEpoch\":");
-        put_digits(epoch, (uint64_t)now_s, EPOCH_DIGITS);
+        const struct payload_patch *patch = &payload->patches[i];
+        memcpy(payload->text.ptr + patch->time, iso, ISO_BYTES);
+        put_digits(payload->text.ptr + patch->epoch, (uint64_t)now_ms, EPOCH_DIGITS);
     }
 }
 
 void payload_set(struct payload *payload, uint64_t first, int64_t now_s) {
     if (payload->options->sender == PAYLOAD_JSON) {
-        put_digits(payload->text.ptr + payload->patches[0], DOCUMENT_BASE + first, DOCUMENT_DIGITS);
+        put_digits(payload->text.ptr + payload->patches[0].mac, DOCUMENT_BASE + first,
+                   DOCUMENT_DIGITS);
         return;
     }
     set_times(payload, now_s);
     for (unsigned i = 0; i < payload->options->observations; i++) {
         uint64_t number = first + i;
-        char *mac = payload->text.ptr + payload->patches[i];
-        put_hex(mac,
+        const struct payload_patch *patch = &payload->patches[i];
+        put_hex(payload->text.ptr + patch->mac,
                 0x02ULL << 40 | (uint64_t)payload->connection << PAYLOAD_NUMBER_BITS |
                     (number & ((1 << PAYLOAD_NUMBER_BITS) - 1)),
                 MAC_DIGITS);
-        char *rssi = memmem(mac, 220, "\"rssi\":-", 8);
-        put_digits(rssi + 8, 30 + number % 60, RSSI_DIGITS);
+        put_digits(payload->text.ptr + patch->rssi, 30 + number % 60, RSSI_DIGITS);
     }
 }
 
@@ -160,6 +167,8 @@ static bool parse_document(const char *line, size_t len, unsigned *connection, u
     if (!text_parse_integer(span_from(found, DOCUMENT_DIGITS), &c) ||
         !text_parse_integer(span_from(found + DOCUMENT_DIGITS + sizeof second - 1, DOCUMENT_DIGITS),
                             &n))
+        return false;
+    if (c < DOCUMENT_BASE || c >= DOCUMENT_BASE + PAYLOAD_MAX_CONNECTIONS || n < DOCUMENT_BASE)
         return false;
     *connection = (unsigned)(c - DOCUMENT_BASE);
     *number = (uint32_t)(n - DOCUMENT_BASE) & ((1 << PAYLOAD_NUMBER_BITS) - 1);

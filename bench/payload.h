@@ -21,16 +21,22 @@ enum {
 
 struct payload_options {
     enum payload_sender sender;
-    unsigned observations; /* a post; 1 for PAYLOAD_JSON */
-    const char *host, *path;
-    const char *headers; /* further fields, each ending in CRLF */
+    unsigned observations;   /* a post; 1 for PAYLOAD_JSON */
+    const char *host, *path; /* host: the Host field's value, port included */
+    const char *headers;     /* further fields, each ending in CRLF */
+    unsigned ms;             /* 0-999, of every time: tells runs within one second apart */
+};
+
+/* Where an observation's changing digits stand in the text. */
+struct payload_patch {
+    uint32_t mac, rssi, time, epoch; /* a document has but its number, at `mac` */
 };
 
 struct payload {
     const struct payload_options *options;
     unsigned connection;
-    struct buf text;   /* the whole request */
-    uint32_t *patches; /* offsets of each observation's changing digits; owned */
+    struct buf text;               /* the whole request */
+    struct payload_patch *patches; /* one an observation; owned */
     int64_t time_s;
 };
 
@@ -38,7 +44,7 @@ struct payload {
 int payload_init(struct payload *payload, const struct payload_options *options,
                  unsigned connection) MUST_CHECK;
 void payload_deinit(struct payload *payload);
-/* Makes it the post with the observations first .. first + observations - 1, seen now. */
+/* Makes it the post with the observations first .. first + observations - 1, seen at now_s. */
 void payload_set(struct payload *payload, uint64_t first, int64_t now_s);
 
 /* Reads back, from an event line of the node's, whose it is. False: not one of ours. *number holds

@@ -18,12 +18,12 @@ struct report {
     const struct options *options;
     const struct client *client;
     const struct verify *verify;     /* NULL without --verify */
-    struct report_usage own, server; /* spent during the run */
+    struct report_usage own, server; /* spent while it was measured */
     bool has_server;
 };
 
 /* Of this process (pid 0) or another's, from /proc. False where it cannot be read. */
-bool report_read_usage(int pid, struct report_usage *usage);
+bool report_read_usage(unsigned pid, struct report_usage *usage);
 /* Whether all went well: what the exit status says. */
 bool report_is_ok(const struct report *report);
 void report_print(const struct report *report, FILE *out);

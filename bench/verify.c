@@ -4,18 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- one observation
- * ------------------------------------------------------------------------------ */
+/* --- one connection's numbers ------------------------------------------------------------------
+ */
 
-static bool test_and_set(struct verify_connection *c, uint64_t number) {
-    uint64_t *word = &c->seen[number % VERIFY_WINDOW / 64], bit = 1ULL << number % 64;
-    bool before = *word & bit;
-    *word |= bit;
-    return before;
+static bool is_seen(const struct verify_connection *c, uint64_t number) {
+    return c->seen[number % VERIFY_WINDOW / 64] >> number % 64 & 1;
 }
 
-static void clear(struct verify_connection *c, uint64_t number) {
-    c->seen[number % VERIFY_WINDOW / 64] &= ~(1ULL << number % 64);
+static void set_seen(struct verify_connection *c, uint64_t number, bool seen) {
+    uint64_t *word = &c->seen[number % VERIFY_WINDOW / 64], bit = 1ULL << number % 64;
+    *word = seen ? *word | bit : *word & ~bit;
+}
+
+static uint64_t overlap(const struct verify_doubt *doubt, uint64_t first, uint64_t end) {
+    uint64_t from = first > doubt->first ? first : doubt->first;
+    uint64_t to = end < doubt->end ? end : doubt->end;
+    return to > from ? to - from : 0;
+}
+
+/* How many of the numbers are not in doubt. */
+static uint64_t count_expected(const struct verify_connection *c, uint64_t first, uint64_t end) {
+    uint64_t count = end > first ? end - first : 0;
+    for (unsigned i = 0; i < VERIFY_DOUBTS && i < c->doubt_count; i++)
+        count -= overlap(&c->doubts[i], first, end);
+    return count;
 }
 
 /* The full number of which the low bits came: the one nearest to what is expected. */
@@ -29,36 +41,53 @@ static uint64_t full_number(uint64_t next, uint32_t low) {
     return number;
 }
 
+/* --- one observation ---------------------------------------------------------------------------
+ */
+
+/* Where the post's own time is overwritten, the oldest that is remembered: the true latency is
+ * larger. Leaving these out would hide just the slow ones. */
 static void note_latency(struct verify *verify, const struct verify_connection *c,
                          uint64_t number) {
-    for (int i = 0; i < 2; i++) {
-        const struct verify_post *post = &c->posts[i];
-        if (number >= post->first && number < post->end) {
-            histogram_add(&verify->latency, uv_hrtime() - post->sent_ns);
-            return;
-        }
+    const struct verify_options *options = &verify->options;
+    uint64_t post = (number - options->base) / options->observations;
+    uint64_t posts = (c->sent_end - options->base) / options->observations;
+    if (posts - post > VERIFY_POSTS) {
+        verify->figures.capped++;
+        post = posts - VERIFY_POSTS;
+    }
+    uint64_t sent_ns = c->sent_ns[post % VERIFY_POSTS];
+    histogram_add(&verify->latency, verify->read_ns > sent_ns ? verify->read_ns - sent_ns : 0);
+}
+
+static void note_late(struct verify *verify, struct verify_connection *c, uint64_t number) {
+    if (c->next - number > VERIFY_WINDOW || is_seen(c, number)) {
+        verify->figures.doubled++;
+        return;
+    }
+    set_seen(c, number, true);
+    if (count_expected(c, number, number + 1)) { /* else its connection is not the later ones' */
+        verify->figures.reordered++;
+        verify->figures.missing -= verify->figures.missing > 0; /* none, if in doubt when passed */
     }
 }
 
 static void note_arrived(struct verify *verify, unsigned connection, uint32_t low) {
     struct verify_connection *c = &verify->connections[connection];
     uint64_t number = full_number(c->next, low);
+    if (number < verify->options.base || number >= c->sent_end) {
+        verify->figures.foreign++;
+        return;
+    }
     verify->figures.ours++;
     note_latency(verify, c, number);
     if (number < c->next) {
-        if (c->next - number > VERIFY_WINDOW || test_and_set(c, number)) {
-            verify->figures.doubled++;
-        } else {
-            verify->figures.reordered++;
-            verify->figures.missing--;
-        }
+        note_late(verify, c, number);
         return;
     }
-    verify->figures.missing += number - c->next;
+    verify->figures.missing += count_expected(c, c->next, number);
     for (uint64_t n = c->next; n < number && n < c->next + VERIFY_WINDOW; n++)
-        clear(c, n);
-    clear(c, number);
-    (void)test_and_set(c, number);
+        set_seen(c, n, false);
+    set_seen(c, number, true);
     c->next = number + 1;
 }
 
@@ -69,18 +98,31 @@ static void take_line(struct verify *verify, const char *line, size_t len) {
         verify->figures.gaps++;
         return;
     }
+    if (len == 0) /* a heartbeat */
+        return;
     verify->figures.lines++;
-    if (payload_parse_line(verify->sender, line, len, &connection, &low) &&
-        connection < verify->connection_count)
+    if (payload_parse_line(verify->options.sender, line, len, &connection, &low) &&
+        connection < verify->options.connections)
         note_arrived(verify, connection, low);
 }
 
-/* --- the stream: HTTP/1.0, so that the body is nothing but lines
- * ----------------------------------- */
+/* --- the stream: HTTP/1.0, so that the body is nothing but lines -------------------------------
+ */
 
 static void give_up(struct verify *verify, const char *why) {
+    if (verify->failed)
+        return;
     verify->failed = true;
     verify->error = why;
+    uv_read_stop((uv_stream_t *)&verify->pipe);
+}
+
+static bool keep(struct verify *verify, const char *data, size_t len) {
+    if (verify->line.len + len > VERIFY_MAX_LINE_BYTES)
+        give_up(verify, "a line or an answer's head on the socket is longer than 16 MiB");
+    else if (buf_append(&verify->line, data, len))
+        give_up(verify, "out of memory");
+    return !verify->failed;
 }
 
 /* Takes whole lines off `data`; the rest waits in verify->line. */
@@ -88,36 +130,36 @@ static void take_lines(struct verify *verify, const char *data, size_t len) {
     const char *end = data + len, *newline;
     while ((newline = memchr(data, '\n', (size_t)(end - data)))) {
         if (verify->line.len) {
-            if (buf_append(&verify->line, data, (size_t)(newline - data)))
-                give_up(verify, "out of memory");
+            if (!keep(verify, data, (size_t)(newline - data)))
+                return;
             take_line(verify, verify->line.ptr, verify->line.len);
-            verify->line.len = 0;
+            buf_reset(&verify->line, VERIFY_READ_BYTES);
         } else {
             take_line(verify, data, (size_t)(newline - data));
         }
         data = newline + 1;
     }
-    if (buf_append(&verify->line, data, (size_t)(end - data)))
-        give_up(verify, "out of memory");
+    if (data < end)
+        (void)keep(verify, data, (size_t)(end - data));
 }
 
 /* Until the head is whole, all of it gathers in verify->line. */
 static void take_head(struct verify *verify, const char *data, size_t len) {
-    if (buf_append(&verify->line, data, len)) {
-        give_up(verify, "out of memory");
+    if (!keep(verify, data, len))
         return;
-    }
     const char *end = memmem(verify->line.ptr, verify->line.len, "\r\n\r\n", 4);
     if (!end)
         return;
-    if (verify->line.len < 12 || memcmp(verify->line.ptr + 8, " 200", 4) != 0) {
-        give_up(verify, "the node refuses the stream");
-        return;
-    }
-    verify->ready = true;
     struct buf head = verify->line;
     verify->line = (struct buf){0};
-    take_lines(verify, end + 4, head.len - (size_t)(end + 4 - head.ptr));
+    if (head.len < 12 || memcmp(head.ptr + 8, " 200", 4) != 0) {
+        give_up(verify, "the node refuses the stream");
+    } else if (memmem(head.ptr, (size_t)(end - head.ptr), "chunked", 7)) {
+        give_up(verify, "the node answers HTTP/1.0 with chunks");
+    } else {
+        verify->ready = true;
+        take_lines(verify, end + 4, head.len - (size_t)(end + 4 - head.ptr));
+    }
     buf_deinit(&head);
 }
 
@@ -129,14 +171,13 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct verify *verify = stream->data;
-    if (len < 0) {
+    verify->read_ns = uv_hrtime();
+    if (len < 0)
         give_up(verify, "the node ended the stream");
-        uv_read_stop(stream);
-    } else if (verify->ready) {
+    else if (verify->ready)
         take_lines(verify, buf->base, (size_t)len);
-    } else {
+    else
         take_head(verify, buf->base, (size_t)len);
-    }
 }
 
 static void on_written(uv_write_t *write, int status) {
@@ -144,10 +185,16 @@ static void on_written(uv_write_t *write, int status) {
         give_up(write->data, uv_strerror(status));
 }
 
+static void on_start_timer(uv_timer_t *timer) {
+    give_up(timer->data, "the node does not answer within 5 s");
+}
+
 static void on_connected(uv_connect_t *connect, int status) {
     struct verify *verify = connect->data;
     static char request[] = "GET /v1/events?from=now HTTP/1.0\r\n\r\n";
     uv_buf_t buf = uv_buf_init(request, sizeof request - 1);
+    if (uv_is_closing((uv_handle_t *)&verify->pipe))
+        return;
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&verify->pipe, on_alloc, on_read);
     if (status == 0)
@@ -156,52 +203,80 @@ static void on_connected(uv_connect_t *connect, int status) {
         give_up(verify, uv_strerror(status));
 }
 
-int verify_start(struct verify *verify, uv_loop_t *loop, const char *socket,
-                 enum payload_sender sender, unsigned connections) {
-    verify->sender = sender;
-    verify->connection_count = connections;
-    verify->connections = calloc(connections, sizeof *verify->connections);
-    if (!verify->connections || uv_pipe_init(loop, &verify->pipe, 0)) {
+static int init(struct verify *verify, uv_loop_t *loop, const struct verify_options *options) {
+    verify->options = *options;
+    verify->connections = calloc(options->connections, sizeof *verify->connections);
+    if (!verify->connections || uv_pipe_init(loop, &verify->pipe, 0))
+        return UV_ENOMEM;
+    (void)uv_timer_init(loop, &verify->start_timer); /* never fails */
+    verify->open = true;
+    verify->pipe.data = verify->connect.data = verify->write.data = verify;
+    verify->start_timer.data = verify;
+    for (unsigned i = 0; i < options->connections; i++) {
+        struct verify_connection *c = &verify->connections[i];
+        c->next = c->sent_end = c->past_end = options->base;
+    }
+    return 0;
+}
+
+int verify_start(struct verify *verify, uv_loop_t *loop, const struct verify_options *options) {
+    if (init(verify, loop, options)) {
         verify->error = "out of memory";
         return UV_ENOMEM;
     }
-    verify->open = true;
-    verify->pipe.data = verify->connect.data = verify->write.data = verify;
-    uv_pipe_connect(&verify->connect, &verify->pipe, socket, on_connected);
+    uv_timer_start(&verify->start_timer, on_start_timer, VERIFY_START_MS, 0);
+    uv_pipe_connect(&verify->connect, &verify->pipe, options->socket, on_connected);
     while (!verify->ready && !verify->failed)
         uv_run(loop, UV_RUN_ONCE);
+    uv_timer_stop(&verify->start_timer);
     return verify->failed ? UV_ECONNREFUSED : 0;
 }
 
-void verify_note_sent(struct verify *verify, unsigned connection, uint64_t first, uint64_t end,
-                      uint64_t now_ns) {
+/* --- what the senders say ----------------------------------------------------------------------
+ */
+
+void verify_note_sent(struct verify *verify, unsigned connection, uint64_t first, uint64_t now_ns) {
     struct verify_connection *c = &verify->connections[connection];
-    c->posts[1] = c->posts[0];
-    c->posts[0] = (struct verify_post){first, end, now_ns};
+    uint64_t post = (first - verify->options.base) / verify->options.observations;
+    c->sent_ns[post % VERIFY_POSTS] = now_ns;
+    c->sent_end = first + verify->options.observations;
 }
 
-void verify_note_acked(struct verify *verify, unsigned connection, uint64_t end) {
-    verify->connections[connection].acked_end = end;
+void verify_note_acked(struct verify *verify, unsigned connection, uint64_t first) {
+    verify->connections[connection].past_end = first + verify->options.observations;
 }
 
-void verify_note_unanswered(struct verify *verify, unsigned observations) {
-    verify->figures.unanswered += observations;
+void verify_note_unanswered(struct verify *verify, unsigned connection, uint64_t first) {
+    struct verify_connection *c = &verify->connections[connection];
+    uint64_t end = first + verify->options.observations;
+    /* What of it was passed over already was counted as missing; it is excused now. */
+    for (uint64_t n = first; n < end && n < c->next; n++)
+        verify->figures.missing -= c->next - n <= VERIFY_WINDOW && !is_seen(c, n);
+    c->doubts[c->doubt_count++ % VERIFY_DOUBTS] = (struct verify_doubt){first, end};
+    c->past_end = end;
+    verify->figures.unanswered += verify->options.observations;
 }
 
 uint64_t verify_lost(const struct verify *verify) {
     uint64_t lost = verify->figures.missing;
-    for (unsigned i = 0; i < verify->connection_count; i++) {
+    for (unsigned i = 0; i < verify->options.connections; i++) {
         const struct verify_connection *c = &verify->connections[i];
-        if (c->acked_end > c->next)
-            lost += c->acked_end - c->next;
+        lost += count_expected(c, c->next, c->past_end);
     }
-    uint64_t doubt = verify->figures.unanswered;
-    return lost > doubt ? lost - doubt : 0;
+    return lost;
+}
+
+bool verify_is_ok(const struct verify *verify) {
+    const struct verify_figures *figures = &verify->figures;
+    return !verify->failed && verify_lost(verify) == 0 && figures->doubled == 0 &&
+           figures->reordered == 0 && figures->gaps == 0;
 }
 
 void verify_close(struct verify *verify) {
-    if (verify->open)
+    if (verify->open) {
         uv_close((uv_handle_t *)&verify->pipe, NULL);
+        uv_close((uv_handle_t *)&verify->start_timer, NULL);
+    }
     verify->open = false;
 }
 

@@ -1,6 +1,11 @@
 /* Proof that what was acknowledged arrives: reads the node's socket while the load runs, and keeps,
- * for each connection, the number that must come next. Flat memory: a counter and a small window of
- * bits a connection, however many observations there are. */
+ * for each connection, the number that must come next. Flat memory: counters and a small window of
+ * bits a connection, however many observations there are.
+ *
+ * An observation is expected once its post was answered 200. A post that was never answered may
+ * have been kept or not; its numbers, and no others, are excused. Where memory of these runs out (a
+ * connection broken VERIFY_DOUBTS times while the stream lags behind), what is forgotten counts as
+ * lost: the error is on the side of a failed run. */
 #ifndef ROLLCALL_BENCH_VERIFY_H
 #define ROLLCALL_BENCH_VERIFY_H
 
@@ -15,41 +20,59 @@
 
 enum {
     VERIFY_WINDOW = 4096, /* numbers back that late ones are told from doubled ones */
+    VERIFY_DOUBTS = 8,
+    VERIFY_POSTS = 128, /* posts a connection whose time of sending is remembered */
     VERIFY_READ_BYTES = 256 * 1024,
+    VERIFY_MAX_LINE_BYTES = 16 * 1024 * 1024, /* twice the largest body a node takes by default */
+    VERIFY_START_MS = 5000,
 };
 
-/* A post whose lines may be on their way. */
-struct verify_post {
-    uint64_t first, end, sent_ns;
+struct verify_options {
+    const char *socket;
+    enum payload_sender sender;
+    unsigned connections;
+    unsigned observations; /* a post */
+    uint64_t base;         /* the first number of each connection */
+};
+
+/* The numbers of a post that was never answered. */
+struct verify_doubt {
+    uint64_t first, end;
 };
 
 struct verify_connection {
-    uint64_t next;               /* the number that must come next */
-    uint64_t acked_end;          /* numbers below were acknowledged */
-    struct verify_post posts[2]; /* the last and the one before */
+    uint64_t next;     /* the number that must come next */
+    uint64_t sent_end; /* numbers below were sent */
+    uint64_t past_end; /* numbers below were acknowledged, or are in doubt */
+    struct verify_doubt doubts[VERIFY_DOUBTS]; /* the last ones, in a ring */
+    unsigned doubt_count;
+    uint64_t sent_ns[VERIFY_POSTS]; /* of post k at k % VERIFY_POSTS */
     uint64_t seen[VERIFY_WINDOW / 64];
 };
 
 struct verify_figures {
     uint64_t lines;     /* event lines read, others' included */
-    uint64_t ours;      /* of these, observations of this run */
-    uint64_t missing;   /* passed over and not seen since */
+    uint64_t ours;      /* of these, observations that this run sent */
+    uint64_t missing;   /* expected, passed over and not seen since */
     uint64_t reordered; /* came late */
     uint64_t doubled;
     uint64_t unanswered; /* observations of posts without an answer: they may be there or not */
+    uint64_t foreign;    /* look like ours, but this run did not send them: another run's */
     uint64_t gaps;       /* gap lines: the node says that this reader was too slow */
+    uint64_t capped; /* so late that the time of sending is forgotten: latency is a lower bound */
 };
 
 struct verify {
+    struct verify_options options;
     uv_pipe_t pipe;
     uv_connect_t connect;
     uv_write_t write;
-    enum payload_sender sender;
+    uv_timer_t start_timer;
     struct verify_connection *connections; /* owned */
-    unsigned connection_count;
     struct verify_figures figures;
     struct histogram latency; /* from POST sent to line read */
-    struct buf line;          /* what is not whole yet */
+    struct buf line;          /* what is not whole yet, at most VERIFY_MAX_LINE_BYTES */
+    uint64_t read_ns;         /* when the bytes at hand were read */
     bool open, ready, failed; /* ready: the stream has begun */
     const char *error;
     char in[VERIFY_READ_BYTES];
@@ -57,15 +80,16 @@ struct verify {
 
 /* Connects and waits (running the loop) until the stream has begun. 0, or negative with *error set.
  */
-int verify_start(struct verify *verify, uv_loop_t *loop, const char *socket,
-                 enum payload_sender sender, unsigned connections) MUST_CHECK;
-void verify_note_sent(struct verify *verify, unsigned connection, uint64_t first, uint64_t end,
-                      uint64_t now_ns);
-void verify_note_acked(struct verify *verify, unsigned connection, uint64_t end);
-void verify_note_unanswered(struct verify *verify, unsigned observations);
-/* Acknowledged and not arrived; as many as were never answered are given the benefit of the doubt.
- */
+int verify_start(struct verify *verify, uv_loop_t *loop,
+                 const struct verify_options *options) MUST_CHECK;
+/* A post with the numbers from `first` goes out; the same again where it was refused. */
+void verify_note_sent(struct verify *verify, unsigned connection, uint64_t first, uint64_t now_ns);
+void verify_note_acked(struct verify *verify, unsigned connection, uint64_t first);
+void verify_note_unanswered(struct verify *verify, unsigned connection, uint64_t first);
+/* Acknowledged and not arrived. */
 uint64_t verify_lost(const struct verify *verify);
+/* Whether the stream held and every acknowledged observation came once and in order. */
+bool verify_is_ok(const struct verify *verify);
 /* Closes; run the loop afterwards, then free the memory. */
 void verify_close(struct verify *verify);
 void verify_deinit(struct verify *verify);

@@ -215,6 +215,7 @@ static int respond_answer(struct conn *conn, const struct http_request *request,
         .content_type = answer->content_type,
         .body = answer->body,
         .headers = answer->headers,
+        .more_headers = answer->endpoint ? answer->endpoint->sender->answer_headers : NULL,
         .head = request->llhttp_method == HTTP_HEAD,
         .minor_version = request->minor_version,
     };
@@ -249,12 +250,15 @@ static int on_request(struct conn *conn, struct http_request *request,
 }
 
 static int on_bad(struct conn *conn, int status, const char *reason) {
+    const struct http_request *request = conn->http.request;
     char text[160];
     int len = snprintf(text, sizeof text, "{\"error\":\"%s\"}\n", reason);
     struct http_response response = {.status = status,
                                      .content_type = "application/json",
                                      .body = span_from(text, (size_t)len),
                                      .minor_version = 1};
+    if (request)
+        response.more_headers = ingest_path_headers(conn->shared->ingest, request->path);
     if (log_enabled(LOG_DEBUG))
         log_write(LOG_DEBUG, "not HTTP", "reason", reason, NULL);
     return respond(conn, &response, true);

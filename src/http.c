@@ -643,8 +643,10 @@ enum { RESPONSE_FIXED_BYTES = 256 }; /* status line and the fields made here */
 int http_respond(struct buf *out, const struct http_response *response) {
     struct span type = span_from_string(response->content_type);
     struct span headers = span_from_string(response->headers);
+    struct span more_headers = span_from_string(response->more_headers);
     struct span reason = span_from_string(http_reason(response->status));
-    int rc = buf_reserve(out, RESPONSE_FIXED_BYTES + type.len + headers.len + response->body.len);
+    int rc = buf_reserve(out, RESPONSE_FIXED_BYTES + type.len + headers.len + more_headers.len +
+                                  response->body.len);
     if (rc)
         return rc;
     char *dst = put(out->ptr + out->len, SPAN("HTTP/1.1 "));
@@ -662,6 +664,7 @@ int http_respond(struct buf *out, const struct http_response *response) {
     dst = put_number(dst, response->body.len);
     dst = put(dst, SPAN("\r\n"));
     dst = put(dst, headers);
+    dst = put(dst, more_headers);
     dst = put(dst, connection_field(response));
     dst = put(dst, SPAN("\r\n"));
     if (!response->head)

@@ -120,10 +120,10 @@ struct http_response {
     int status;
     const char *content_type; /* NULL: no body */
     struct span body;
-    const char *headers; /* further fields, each ending in CRLF; NULL for none */
-    bool close;          /* Connection: close */
-    bool head;           /* answer to HEAD: the body's length, not the body */
-    int minor_version;   /* of the request: to 1.0, keep-alive must be said (RFC 9112, 9.3) */
+    const char *headers, *more_headers; /* further fields, each ending in CRLF; NULL for none */
+    bool close;                         /* Connection: close */
+    bool head;                          /* answer to HEAD: the body's length, not the body */
+    int minor_version; /* of the request: to 1.0, keep-alive must be said (RFC 9112, 9.3) */
 };
 
 /* Appends a whole response, Date included. 0 or -ENOMEM. */

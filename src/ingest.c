@@ -29,6 +29,11 @@ static const struct config_endpoint *find_endpoint(const struct ingest *ingest, 
     }
 }
 
+const char *ingest_path_headers(const struct ingest *ingest, struct span path) {
+    const struct config_endpoint *endpoint = path.ptr ? find_endpoint(ingest, path) : NULL;
+    return endpoint ? endpoint->sender->answer_headers : NULL;
+}
+
 static int build_table(struct ingest *ingest) {
     size_t count = 0, slots = 8;
     for (const struct config_endpoint *e = ingest->config->endpoints; e; e = e->next)
@@ -252,6 +257,8 @@ static int read_body(struct ingest *ingest, struct span body, struct ingest_answ
     struct json_error error;
     struct problem problem = {0};
 
+    if (body.len == 0 && answer->endpoint->sender->empty_is_validation)
+        return 0;
     int rc = json_parse(ingest->json, body.ptr, body.len, &doc, &error);
     if (rc == JSON_INVALID) {
         char where[32];

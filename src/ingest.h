@@ -66,6 +66,9 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
 void ingest_request(struct ingest *ingest, const struct http_request *request, int64_t now_us,
                     struct ingest_answer *answer);
 
+/* The fields that every answer on that path carries, whatever was asked; NULL where there are none.
+ */
+const char *ingest_path_headers(const struct ingest *ingest, struct span path);
 /* Gives back what ingest_head reserved; 0 is fine. */
 void ingest_release(struct ingest *ingest, size_t reserved);
 

@@ -6,8 +6,8 @@
 
 #include "batch.h"
 
-const struct sender *const senders[] = {&sender_aerohive, &sender_json, &sender_meraki,
-                                        &sender_pubnub, NULL};
+const struct sender *const senders[] = {
+    &sender_aerohive, &sender_bt, &sender_json, &sender_meraki, &sender_mist, &sender_pubnub, NULL};
 
 const struct sender *sender_find(struct span name) {
     for (const struct sender *const *sender = senders; *sender; sender++)

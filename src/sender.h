@@ -49,7 +49,10 @@ struct sender {
     const char *name;     /* `provider =` in the configuration, "provider" in the event */
     bool keep_unreadable; /* on_unreadable's default: this sender punishes a refusal */
     enum sender_auth auth;
-    bool answers_get;     /* it may look by GET or HEAD whether its URL is there: answered 200 */
+    bool answers_get; /* it may look by GET or HEAD whether its URL is there: answered 200 */
+    bool empty_is_validation; /* an empty POST asks whether the URL is there, too */
+    const char
+        *answer_headers;  /* fields of every answer on its path, each ending in CRLF, or NULL */
     bool wants_validator; /* the GET wants the endpoint's `validator` back */
     /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject). */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;
@@ -60,7 +63,8 @@ const struct sender *sender_find(struct span name);
 /* All of them; NULL-terminated. */
 extern const struct sender *const senders[];
 /* sender/<name>.c */
-extern const struct sender sender_aerohive, sender_json, sender_meraki, sender_pubnub;
+extern const struct sender sender_aerohive, sender_bt, sender_json, sender_meraki, sender_mist,
+    sender_pubnub;
 
 /* --- What senders share: members of an object taken into fields of an event ------------------- */
 

@@ -23,6 +23,15 @@ validator = 5a1b2c
 path = /pubnub/unguessable
 provider = pubnub
 
+[endpoint bt]
+path = /bt/unguessable
+provider = bt
+
+[endpoint juniper]
+path = /mist
+provider = mist
+secret = s3cret
+
 [endpoint signed]
 path = /signed
 provider = json
@@ -70,6 +79,51 @@ class Senders(unittest.TestCase):
             response = post(self.node, "/meraki", wrong)
             self.assertEqual(response.status, 401)
             self.assertIn("www-authenticate", response.headers)
+
+    def test_bt_gets_its_header_on_every_answer(self):
+        visit = {"client": {"mac": "00-01-02-03-04-05"}, "company": {"id": 999},
+                 "session": {"authenticationTime": "2018-01-18T13:27:08+0000"},
+                 "user": {"id": 77, "provider": "Form", "visitCountsForVenues": {"888": 7}},
+                 "venue": {"id": 888, "latitude": "53.4857388", "longitude": "-2.0999813"}}
+        head = b" /bt/unguessable HTTP/1.1\r\nHost: a\r\n\r\n"
+        path = "/bt/unguessable"
+        cases = [(b"GET" + head, 200), (b"HEAD" + head, 200), (b"PUT" + head, 405),
+                 (post_bytes(path, b""), 200), (post_bytes(path, b"{}"), 200),
+                 (post_bytes(path, json.dumps(visit).encode()), 200),
+                 (post_bytes(path, b"not JSON"), 200),
+                 (post_bytes(path, b"{}", ["Content-Encoding: br"]), 415),
+                 (post_bytes(path, b"{}", ["Expect: x"]), 417)]
+        peer = Peer(tls(self.node.port))
+        for data, status in cases:
+            peer.send(data)
+            response = peer.response(head=data.startswith(b"HEAD"))
+            self.assertEqual(response.status, status, data)
+            self.assertEqual(response.headers.get("wifiwebhooklistener"), "1", data)
+        peer.close()
+        peer = Peer(tls(self.node.port))
+        peer.send(post_bytes(path, b"").replace(b"Length: 0", b"Length: 99999999999"))
+        response = peer.response()
+        self.assertEqual((response.status, response.headers.get("wifiwebhooklistener")), (413, "1"))
+        peer.close()
+        logins = [line for line in events(self.node) if line["provider"] == "bt"]
+        self.assertEqual([line["kind"] for line in logins], ["login", "unreadable"])
+        self.assertEqual(logins[0]["venue"], {"id": "888", "lat": 53.4857388, "lng": -2.0999813})
+        self.assertNotIn("wifiwebhooklistener", post(self.node, "/signed", b"{}").headers)
+
+    def test_mist(self):
+        body = json.dumps({"topic": "zone", "events": [
+            {"site_id": "s", "map_id": "m", "zone_id": "z", "trigger": "enter",
+             "timestamp": 1461220784.25, "type": "wifi", "mac": "5684dae9ac8b"}]}).encode()
+        v2 = hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+        v1 = hmac.new(b"s3cret", body, hashlib.sha1).hexdigest()
+        self.assertEqual(post(self.node, "/mist", body).status, 401)
+        response = post(self.node, "/mist", body, ["X-Mist-Signature-v2: " + v2])
+        self.assertEqual(response.json()["accepted"], 1)
+        line = self.last()
+        self.assertEqual((line["kind"], line["client"]["mac"], line["time"]),
+                         ("zone-enter", "56:84:da:e9:ac:8b", "2016-04-21T06:39:44.250Z"))
+        response = post(self.node, "/mist", body, ["X-Mist-Signature: " + v1])
+        self.assertEqual(response.json()["duplicates"], 1)
 
     def test_no_secret_gets_out(self):
         post(self.node, "/meraki", MERAKI)
