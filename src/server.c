@@ -107,6 +107,21 @@ static void on_connection(uv_stream_t *stream, int status) {
 /* --- the end -------------------------------------------------------------------------------------
  */
 
+/* libuv puts the default action back as a signal handle closes: a late signal would kill what has
+ * ended well. They are held until they are ignored, so that no moment lies between the two. */
+static void close_signals(struct server *server) {
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ending, NULL);
+    uv_close((uv_handle_t *)&server->signals[0], NULL);
+    uv_close((uv_handle_t *)&server->signals[1], NULL);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+}
+
 static void close_handles(struct server *server) {
     if (!server->handles_open)
         return;
@@ -114,11 +129,7 @@ static void close_handles(struct server *server) {
     uv_close((uv_handle_t *)&server->tick, NULL);
     uv_close((uv_handle_t *)&server->drain_timer, NULL);
     uv_close((uv_handle_t *)&server->check, NULL);
-    uv_close((uv_handle_t *)&server->signals[0], NULL);
-    uv_close((uv_handle_t *)&server->signals[1], NULL);
-    /* libuv has put the default action back: a late signal would kill what has ended well. */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
+    close_signals(server);
 }
 
 static void on_listener_closed(uv_handle_t *handle) {

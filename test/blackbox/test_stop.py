@@ -182,6 +182,14 @@ class Drain(unittest.TestCase):
             busy.close()
             idle.close()
 
+    def test_signals_at_any_moment_of_the_end_leave_it_a_clean_end(self):
+        for _ in range(10):
+            with Node() as node:
+                while node.process.poll() is None:
+                    node.process.send_signal(signal.SIGTERM)
+                    node.process.send_signal(signal.SIGINT)
+                self.assertEqual(node.process.returncode, 0)
+
     def test_no_answered_event_is_missing_in_the_followers_stream(self):
         """Stopped under load, again and again: what was answered 200 has been streamed."""
         for _ in range(10):
