@@ -74,7 +74,7 @@ static void raise_fd_limit(unsigned connections) {
 }
 
 static int open_tls(struct bench *bench) {
-    struct tls_error error = {"out of memory"};
+    struct tls_error error = {.message = "out of memory"};
     if (tls_context_new_client(&bench->client_options.tls, bench->options.cacert, &error) == 0)
         return EXIT_DONE;
     fprintf(stderr, "rollcall-bench: %s\n", error.message);

@@ -12,7 +12,7 @@
 /* One constant for all nodes and all runs: the id of an event has to be the same wherever it
  * arrives. It keeps nobody from making two events with one id on purpose, and need not: who can
  * post can post what he likes. 16 letters, no NUL. */
-static const uint8_t id_key[HASH_KEY_BYTES] = "rollcall event 1";
+static const uint8_t public_id_key[HASH_KEY_BYTES] = "rollcall event 1";
 
 enum {
     FIRST_SLOTS = 64,
@@ -29,8 +29,9 @@ struct batch_identity {
 /* --- The ids of one batch -----------------------------------------------------------------------
  */
 
-/* Senders know id_key, so they could make ids that all meet in one slot; the factor, which they do
- * not know, spreads them (multiply-shift hashing). A ring's id is random and shown to readers only.
+/* Senders know public_id_key, so they could make ids that all meet in one slot; the factor, which
+ * they do not know, spreads them (multiply-shift hashing). A ring's id is random and shown to
+ * readers only.
  */
 static uint64_t make_factor(const struct ring *ring) {
     return strtoull(ring_id(ring), NULL, 16) | 1;
@@ -85,26 +86,27 @@ static int count_identity(struct batch *batch, const uint8_t *id, uint32_t *befo
 }
 
 /* Hashes 16 bytes and a number, little-endian so that every node gets the same. */
-static void hash_numbered(const void *bytes, uint64_t number, uint8_t id[HASH_BYTES]) {
+static void hash_numbered(const struct batch *batch, const void *bytes, uint64_t number,
+                          uint8_t id[HASH_BYTES]) {
     uint8_t input[HASH_BYTES + 8];
     memcpy(input, bytes, HASH_BYTES);
     for (unsigned i = 0; i < 8; i++)
         input[HASH_BYTES + i] = (uint8_t)(number >> 8 * i);
-    hash128(id_key, input, sizeof input, id);
+    hash128(batch->id_key, input, sizeof input, id);
 }
 
 static int set_id(struct batch *batch, struct event *event, const struct identity *identity) {
     uint32_t before;
     if (!identity) {
-        hash_numbered(ring_id(batch->ring), batch->context.seq, event->id);
+        hash_numbered(batch, ring_id(batch->ring), batch->context.seq, event->id);
         return 0;
     }
-    identity_finish(identity, id_key, event->id);
+    identity_finish(identity, batch->id_key, event->id);
     int rc = count_identity(batch, event->id, &before);
     if (rc)
         return rc;
     if (before)
-        hash_numbered(event->id, before, event->id);
+        hash_numbered(batch, event->id, before, event->id);
     return 0;
 }
 
@@ -120,6 +122,8 @@ static void free_table(struct batch *batch) {
 static void end_batch(struct batch *batch) {
     if (batch->identity_slots > MAX_KEPT_SLOTS)
         free_table(batch);
+    if (batch->privacy)
+        privacy_trim(batch->privacy);
 }
 
 void batch_deinit(struct batch *batch) {
@@ -130,9 +134,11 @@ void batch_deinit(struct batch *batch) {
 void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, struct span provider,
                  int64_t received_us) {
     batch->ring = ring;
+    batch->id_key = batch->privacy ? privacy_id_key(batch->privacy) : public_id_key;
     event_context_init(&batch->context, endpoint, provider, received_us);
     batch->accepted = batch->duplicates = batch->rejected = 0;
     batch->identity_count = 0;
+    batch->own_identity = false;
     if (++batch->generation == 0) { /* slots of 2^32 batches ago would count again */
         free_table(batch);
         batch->generation = 1; /* 0 is what calloc gives */
@@ -173,16 +179,20 @@ static int see(struct batch *batch, const struct event *event) {
     return seen;
 }
 
-static int emit_marked(struct batch *batch, struct event *event) {
+static int emit_any(struct batch *batch, const struct event *event) {
     struct event_layout layout;
-    int seen = see(batch, event);
-    if (seen < 0)
-        return seen;
-    event->duplicate = seen;
     int rc = encode_event(batch, event, &layout);
     if (rc == 0)
         push_event(batch, event, &layout);
     return rc;
+}
+
+static int emit_marked(struct batch *batch, struct event *event) {
+    int seen = see(batch, event);
+    if (seen < 0)
+        return seen;
+    event->duplicate = seen;
+    return emit_any(batch, event);
 }
 
 /* The line is encoded while the memory that tells whether it was sent before is on its way; a
@@ -199,25 +209,39 @@ static int emit_new(struct batch *batch, struct event *event) {
     return seen < 0 ? seen : 0;
 }
 
+/* Nothing of the event as it came is written to the ring, not even where it would be overwritten or
+ * never pushed. Hiding takes longer than a look whether it was sent before: that comes first. */
+static int emit_hidden(struct batch *batch, struct event *event, bool has_identity) {
+    struct event hidden;
+    int seen = has_identity && batch->mode != BATCH_KEEP ? see(batch, event) : 0;
+    if (seen < 0 || (seen && batch->mode == BATCH_DROP))
+        return seen < 0 ? seen : 0;
+    event->duplicate = seen;
+    int rc = privacy_apply(batch->privacy, event, &batch->context, ring_size(batch->ring), &hidden);
+    if (rc)
+        return rc == PRIVACY_TOO_LARGE ? SENDER_BATCH_FULL : rc;
+    return emit_any(batch, &hidden);
+}
+
 int batch_emit(struct batch *batch, struct event *event, const struct identity *identity) {
     if (event->kind.len > EVENT_MAX_KIND_BYTES) {
         batch_reject(batch, "the kind of event is longer than 256 bytes", "event %u",
                      batch->accepted + batch->duplicates + batch->rejected);
         return 0;
     }
+    if (batch->own_identity)
+        identity = batch->identity;
     batch->context.seq = ring_next_seq(batch->ring);
     int rc = set_id(batch, event, identity);
     if (rc)
         return rc;
+    if (batch->privacy)
+        return emit_hidden(batch, event, identity != NULL);
     if (identity && batch->mode == BATCH_DROP)
         return emit_new(batch, event);
     if (identity && batch->mode == BATCH_MARK)
         return emit_marked(batch, event);
-    struct event_layout layout;
-    rc = encode_event(batch, event, &layout);
-    if (rc == 0)
-        push_event(batch, event, &layout);
-    return rc;
+    return emit_any(batch, event);
 }
 
 void batch_reject(struct batch *batch, const char *message, const char *path_format, ...) {
@@ -260,18 +284,28 @@ static struct span cut_text(struct span text, size_t max) {
     return span_from(text.ptr, len);
 }
 
-/* {"error":...,"at":...,"bytes":N,"truncated":true} without its braces. */
-static struct span describe_unreadable(struct span body, bool truncated, const char *message,
+/* {"error":...,"at":...,"bytes":N} and the flag, without its braces. */
+static struct span describe_unreadable(struct span body, const char *flag, const char *message,
                                        const char *where, char *dst, size_t size) {
     struct problem problem;
     char error[6 * sizeof problem.message], at[6 * sizeof problem.path];
     problem_set(&problem, message, "%s", where);
     size_t error_len = json_escape(span_from_string(problem.message), error);
     size_t at_len = json_escape(span_from_string(problem.path), at);
-    int len =
-        snprintf(dst, size, "\"error\":\"%.*s\",\"at\":\"%.*s\",\"bytes\":%zu%s", (int)error_len,
-                 error, (int)at_len, at, body.len, truncated ? ",\"truncated\":true" : "");
+    int len = snprintf(dst, size, "\"error\":\"%.*s\",\"at\":\"%.*s\",\"bytes\":%zu%s",
+                       (int)error_len, error, (int)at_len, at, body.len, flag);
     return span_from(dst, (size_t)len);
+}
+
+/* The text as a JSON string. */
+static int quote_text(struct span text, struct buf *data) {
+    int rc = buf_reserve(data, 6 * text.len + 2);
+    if (rc)
+        return rc;
+    data->ptr[0] = '"';
+    data->len = 1 + json_escape(text, data->ptr + 1);
+    data->ptr[data->len++] = '"';
+    return 0;
 }
 
 int batch_emit_unreadable(struct batch *batch, struct span body, const char *message,
@@ -280,18 +314,21 @@ int batch_emit_unreadable(struct batch *batch, struct span body, const char *mes
     struct event event;
     struct span text = cut_text(body, BATCH_MAX_UNREADABLE_BYTES);
     struct buf data = {0};
-    int rc = buf_reserve(&data, 6 * text.len + 2);
-    if (rc)
-        return rc;
-    data.ptr[0] = '"';
-    data.len = 1 + json_escape(text, data.ptr + 1);
-    data.ptr[data.len++] = '"';
+    const char *flag = text.len < body.len ? ",\"truncated\":true" : "";
+    int rc = 0;
     event_init(&event);
     event.kind = SPAN("unreadable");
-    event_set(&event, EVENT_DATA, buf_span(&data));
-    event.extra[event.extra_count++].members = describe_unreadable(
-        body, text.len < body.len, message, where, description, sizeof description);
-    event.extra[0].doc = NULL;
+    if (batch->privacy)
+        flag = ",\"withheld\":true";
+    else
+        rc = quote_text(text, &data);
+    if (rc)
+        return rc;
+    if (data.len)
+        event_set(&event, EVENT_DATA, buf_span(&data));
+    event.extra[event.extra_count++] =
+        (struct event_extra){.members = describe_unreadable(body, flag, message, where, description,
+                                                            sizeof description)};
     batch->rejected = 0;
     rc = batch_emit(batch, &event, NULL);
     buf_deinit(&data);

@@ -1,16 +1,19 @@
-/* A batch: the events of one POST on their way into the ring. Gives each event its id, encodes it
- * straight into the ring, and in the end commits all or aborts all. Knows no HTTP, no sender, no
+/* A batch: the events of one POST on their way into the ring. Gives each event its id, hides what
+ * tells of persons where the owner wants that, encodes the event straight into the ring, and in the
+ * end commits all or aborts all. Knows no HTTP, no sender, no
  * clock. One batch is open at a time (there is one thread).
  *
  * An id is a hash of what makes the event the same event, with a key that is the same on every node
- * and in every run. Events of one POST that are the same are told apart by which of them they are:
- * three of them have three ids, and the same POST again has the same three. */
+ * and in every run: a public one, or privacy's. Events of one POST that are the same are told apart
+ * by which of them they are: three of them have three ids, and the same POST again has the same
+ * three. */
 #ifndef ROLLCALL_BATCH_H
 #define ROLLCALL_BATCH_H
 
 #include "dedupe.h"
 #include "event.h"
 #include "identity.h"
+#include "privacy.h"
 #include "ring.h"
 #include "sender.h"
 #include "util/err.h"
@@ -24,12 +27,18 @@ enum batch_duplicates {
     BATCH_MARK, /* it is in the ring, with "duplicate":true */
 };
 
-/* Zeroed is valid; it is reused from POST to POST. `dedupe` and `mode` are the owner's to set:
- * where mode is not BATCH_KEEP, dedupe is there. */
+/* Zeroed is valid; it is reused from POST to POST. `dedupe`, `mode` and `privacy` are the owner's
+ * to set between two batches: where mode is not BATCH_KEEP, dedupe is there. */
 struct batch {
     struct dedupe *dedupe;
     enum batch_duplicates mode;
+    struct privacy *privacy; /* NULL: everything is kept as it came */
+    /* Where own_identity is set, `identity` stands for that of every event of the batch (NULL: none
+     * has any). The owner's to set after batch_begin, which unsets it. */
+    bool own_identity;
+    const struct identity *identity;
     struct ring *ring;
+    const uint8_t *id_key; /* HASH_KEY_BYTES */
     struct event_context context;
     unsigned accepted;              /* events pushed, marked ones included */
     unsigned duplicates;            /* events that were sent before, dropped or marked */
@@ -51,7 +60,8 @@ void batch_deinit(struct batch *batch);
  * EVENT_MAX_NAME_BYTES. */
 void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, struct span provider,
                  int64_t received_us);
-/* Adds one event. `identity` is what makes it the same event; NULL where nothing does (its id is
+/* Adds one event, of which the batch changes `id` and `duplicate` only: what privacy changes, it
+ * changes in a copy. `identity` is what makes it the same event; NULL where nothing does (its id is
  * unique then). An event whose kind is longer than EVENT_MAX_KIND_BYTES is counted as rejected.
  * 0, SENDER_BATCH_FULL, or -ENOMEM. */
 int batch_emit(struct batch *batch, struct event *event,
@@ -61,8 +71,10 @@ void batch_reject(struct batch *batch, const char *message, const char *path_for
     PRINTF_LIKE(3, 4);
 /* Keeps a body that cannot be read as one event of kind "unreadable": its text in `data`, cut to
  * BATCH_MAX_UNREADABLE_BYTES at most, and `extra` {"error":message,"at":where,"bytes":N} with
- * "truncated":true where it was cut. `message` and `where` are at most as long as a struct
- * problem's. What was rejected of the body counts no longer: it is in the event. As batch_emit. */
+ * "truncated":true where it was cut. With privacy there is no `data`, for nobody can tell what such
+ * a text says, and `extra` has "withheld":true. `message` and `where` are at most as long as a
+ * struct problem's. What was rejected of the body counts no longer: it is in the event. As
+ * batch_emit. */
 enum { BATCH_MAX_UNREADABLE_BYTES = 64 * 1024 };
 int batch_emit_unreadable(struct batch *batch, struct span body, const char *message,
                           const char *where) MUST_CHECK;

@@ -15,6 +15,7 @@
 
 #include "auth.h"
 #include "config_keys.h"
+#include "privacy.h"
 
 enum {
     LINE_MAX_BYTES = 4096,
@@ -30,9 +31,6 @@ extern int ini_max_line __attribute__((weak));
 /* Until an endpoint's auth is written or defaulted; what is wrong was reported. */
 enum { AUTH_UNSET = -1 };
 
-static const char *const section_names[] = {"server", "ring", "dedupe", "log", "endpoint"};
-enum { SERVER, RING, DEDUPE, LOG, ENDPOINT, SECTION_COUNT };
-
 struct reader {
     struct config_loader loader;
     FILE *file;
@@ -44,16 +42,16 @@ struct reader {
     bool in_any_section;
     unsigned section_line;
     struct config_endpoint **endpoints_tail;
-    unsigned first_line[SECTION_COUNT]; /* where each sort of section stands first; 0: nowhere */
-    unsigned key_line[CONFIG_MAX_KEYS]; /* the same of each key of the section at work */
+    unsigned first_line[CONFIG_SECTIONS]; /* where each sort of section stands first; 0: nowhere */
+    unsigned key_line[CONFIG_MAX_KEYS];   /* the same of each key of the section at work */
 };
 
 /* --- sections --------------------------------------------------------------------------------- */
 
-/* Where a key of an endpoint stands in the section at work; 0: nowhere. */
-static unsigned line_of(const struct reader *reader, const char *name) {
+/* Where a key stands in the section at work, which is of that sort; 0: nowhere. */
+static unsigned line_of(const struct reader *reader, int section, const char *name) {
     for (unsigned i = 0; config_keys[i].section; i++)
-        if (strcmp(config_keys[i].section, section_names[ENDPOINT]) == 0 &&
+        if (strcmp(config_keys[i].section, config_sections[section]) == 0 &&
             strcmp(config_keys[i].name, name) == 0)
             return reader->key_line[i];
     assert(!"a key of the table");
@@ -101,11 +99,14 @@ static void check_webhook_secrets(struct config_loader *loader, struct config_en
 static void finish_endpoint(struct reader *reader) {
     struct config_loader *loader = &reader->loader;
     struct config_endpoint *endpoint = loader->endpoint;
-    unsigned auth_line = line_of(reader, "auth"), secret_line = line_of(reader, "secret");
+    unsigned auth_line = line_of(reader, CONFIG_ENDPOINT, "auth");
+    unsigned secret_line = line_of(reader, CONFIG_ENDPOINT, "secret");
+    if (!secret_line)
+        secret_line = line_of(reader, CONFIG_ENDPOINT, "secret_file");
 
     if (!endpoint->sender)
         return; /* reported already; without it nothing below can be judged */
-    if (!line_of(reader, "on_unreadable"))
+    if (!line_of(reader, CONFIG_ENDPOINT, "on_unreadable"))
         endpoint->keep_unreadable = endpoint->sender->keep_unreadable;
     if (!auth_line) {
         if (!set_default_auth(loader, endpoint)) {
@@ -116,6 +117,8 @@ static void finish_endpoint(struct reader *reader) {
             return;
         }
     }
+    if (endpoint->auth == (enum auth_scheme)AUTH_UNSET)
+        return; /* reported already, too */
     if (endpoint->auth != AUTH_NONE && !secret_line)
         config_report_at(loader, auth_line ? auth_line : reader->section_line,
                          "[endpoint %s] has no \"secret\"; without one, write auth = none",
@@ -132,6 +135,24 @@ static void finish_endpoint(struct reader *reader) {
                          endpoint->name);
 }
 
+static void finish_server(struct reader *reader) {
+    struct config *config = reader->loader.config;
+    config->certificate_line = line_of(reader, CONFIG_SERVER, "certificate");
+    config->private_key_line = line_of(reader, CONFIG_SERVER, "private_key");
+    config->client_ca_line = line_of(reader, CONFIG_SERVER, "client_ca");
+}
+
+static void finish_privacy(struct reader *reader) {
+    struct config_loader *loader = &reader->loader;
+    const struct config *config = loader->config;
+    bool wanted = config->privacy_mac != PRIVACY_KEEP || config->privacy_personal != PRIVACY_KEEP;
+    if (wanted && !line_of(reader, CONFIG_PRIVACY, "key") &&
+        !line_of(reader, CONFIG_PRIVACY, "key_file"))
+        config_report_at(loader, reader->section_line,
+                         "[privacy] has no \"key\"; without one, anyone could try out who an event "
+                         "is about: write key = ${ROLLCALL_PRIVACY_KEY} or key_file = FILE");
+}
+
 static void close_section(struct reader *reader) {
     if (!reader->section)
         return;
@@ -146,6 +167,10 @@ static void close_section(struct reader *reader) {
     }
     if (reader->loader.endpoint)
         finish_endpoint(reader);
+    else if (reader->section == config_sections[CONFIG_SERVER])
+        finish_server(reader);
+    else if (reader->section == config_sections[CONFIG_PRIVACY])
+        finish_privacy(reader);
     reader->loader.endpoint = NULL;
     reader->section = NULL;
 }
@@ -199,15 +224,15 @@ static void open_section(struct reader *reader, char *kind) {
     if (*name)
         *name++ = '\0';
     name += strspn(name, " \t");
-    while (i < SECTION_COUNT && strcmp(kind, section_names[i]) != 0)
-        config_guess_try(&guess, kind, section_names[i++]);
-    if (i == SECTION_COUNT) {
+    while (i < CONFIG_SECTIONS && strcmp(kind, config_sections[i]) != 0)
+        config_guess_try(&guess, kind, config_sections[i++]);
+    if (i == CONFIG_SECTIONS) {
         config_report(loader, "unknown section [%s]%s", config_show(kind).text,
                       config_guess_hint(&guess).text);
         return;
     }
-    reader->section = section_names[i];
-    if (i == ENDPOINT) {
+    reader->section = config_sections[i];
+    if (i == CONFIG_ENDPOINT) {
         open_endpoint(reader, name);
     } else if (*name) {
         config_report(loader, "[%s] takes no name", kind);
@@ -477,16 +502,16 @@ static void finish_file(struct reader *reader) {
     struct config *config = loader->config;
 
     close_section(reader);
-    if (!reader->first_line[SERVER])
+    if (!reader->first_line[CONFIG_SERVER])
         config_report_at(loader, 1,
                          "there is no [server] section; certificate, private_key and socket must "
                          "be set");
-    if (!reader->first_line[ENDPOINT])
+    if (!reader->first_line[CONFIG_ENDPOINT])
         config_report_at(loader, 1, "there is no [endpoint NAME] section; nothing could be posted");
     if (config->listen_count == 0) {
         strcpy(config->listen[0].host, "0.0.0.0");
         config->listen[0].port = 8443;
-        config->listen[0].line = reader->first_line[SERVER];
+        config->listen[0].line = reader->first_line[CONFIG_SERVER];
         config->listen_count = 1;
     }
 }
@@ -507,6 +532,7 @@ int config_load(struct config **config, const char *path, FILE *errors) {
     loader->config = calloc(1, sizeof(*loader->config));
     if (!loader->config)
         return -ENOMEM;
+    loader->config->references = 1;
     reader.endpoints_tail = &loader->config->endpoints;
     set_defaults(loader);
     reader.file = fopen(path, "re");
@@ -519,7 +545,7 @@ int config_load(struct config **config, const char *path, FILE *errors) {
     if (loader->rc)
         fprintf(errors, "%s: cannot read the configuration: %s\n", path, strerror(-loader->rc));
     if (loader->rc || loader->error_count) {
-        config_free(loader->config);
+        config_unref(loader->config);
         return loader->rc ? loader->rc : CONFIG_INVALID;
     }
     *config = loader->config;
@@ -527,10 +553,10 @@ int config_load(struct config **config, const char *path, FILE *errors) {
 }
 
 static void endpoint_free(struct config_endpoint *endpoint) {
-    for (unsigned i = 0; i < endpoint->secret_count; i++) {
-        explicit_bzero(endpoint->secrets[i], sizeof(*endpoint->secrets[i]));
-        free(endpoint->secrets[i]);
-    }
+    for (unsigned i = 0; i < endpoint->secret_count; i++)
+        config_secret_free(endpoint->secrets[i]);
+    free(endpoint->allow_from);
+    free(endpoint->identity_header);
     free(endpoint->name);
     free(endpoint->path);
     free(endpoint->auth_name);
@@ -538,8 +564,13 @@ static void endpoint_free(struct config_endpoint *endpoint) {
     free(endpoint);
 }
 
-void config_free(struct config *config) {
-    if (!config)
+struct config *config_ref(struct config *config) {
+    config->references++;
+    return config;
+}
+
+void config_unref(struct config *config) {
+    if (!config || --config->references)
         return;
     while (config->endpoints) {
         struct config_endpoint *endpoint = config->endpoints;
@@ -548,25 +579,9 @@ void config_free(struct config *config) {
     }
     free(config->certificate);
     free(config->private_key);
+    free(config->client_ca);
+    config_secret_free(config->privacy_key);
     free(config->socket);
     free(config->socket_group);
     free(config);
-}
-
-static void dump_section(const char *section, const void *base, FILE *out) {
-    for (const struct config_key *key = config_keys; key->section; key++)
-        if (strcmp(key->section, section) == 0)
-            key->kind->print(key, base, out);
-}
-
-void config_dump(const struct config *config, FILE *out) {
-    for (int i = 0; i < ENDPOINT; i++) {
-        fprintf(out, "%s[%s]\n", i ? "\n" : "", section_names[i]);
-        dump_section(section_names[i], config, out);
-    }
-    for (const struct config_endpoint *endpoint = config->endpoints; endpoint;
-         endpoint = endpoint->next) {
-        fprintf(out, "\n[%s %s]\n", section_names[ENDPOINT], endpoint->name);
-        dump_section(section_names[ENDPOINT], endpoint, out);
-    }
 }

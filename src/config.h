@@ -11,10 +11,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "address.h"
+#include "quota.h"
 #include "sender.h"
 #include "util/err.h"
 
-enum { CONFIG_MAX_SECRETS = 8, CONFIG_MAX_SECRET_BYTES = 512, CONFIG_MAX_LISTEN = 16 };
+enum {
+    CONFIG_MAX_SECRETS = 8,
+    CONFIG_MAX_SECRET_BYTES = 512,
+    CONFIG_MIN_KEY_BYTES = 16, /* of the pseudonyms' key: what cannot be guessed by trying */
+    CONFIG_MAX_LISTEN = 16,
+    CONFIG_MAX_ALLOW_FROM = 256,
+};
 
 enum auth_scheme {
     AUTH_NONE,              /* must be written out, except for senders whose path is their secret */
@@ -31,6 +39,16 @@ enum auth_scheme {
 struct config_secret {
     char bytes[CONFIG_MAX_SECRET_BYTES + 1];
     size_t len;
+    char *file; /* that it was read from; NULL: it stood in the configuration */
+};
+
+/* What makes an event the same event when it comes again. */
+enum config_identity {
+    CONFIG_IDENTITY_SENDER, /* what the sender's page says; for json a webhook-id, if there is one
+                             */
+    CONFIG_IDENTITY_BODY,   /* the body's bytes, and which of its events it is */
+    CONFIG_IDENTITY_HEADER, /* a field's value, likewise; nothing where the field is missing */
+    CONFIG_IDENTITY_NONE,   /* nothing: each is new */
 };
 
 struct config_endpoint {
@@ -44,8 +62,13 @@ struct config_endpoint {
     struct config_secret *secrets[CONFIG_MAX_SECRETS];
     unsigned secret_count;
     bool keep_unreadable;
-    char *validator; /* what a GET is answered with; NULL: the sender's usual answer */
-    unsigned line;   /* of its section header */
+    struct address_range *allow_from; /* who may post; all, where allow_from_count is 0 */
+    unsigned allow_from_count;
+    struct quota_limit rate_limit; /* of requests; count 0: none */
+    enum config_identity identity;
+    char *identity_header; /* CONFIG_IDENTITY_HEADER's */
+    char *validator;       /* what a GET is answered with; NULL: the sender's usual answer */
+    unsigned line;         /* of its section header */
 };
 
 struct config_address {
@@ -55,9 +78,12 @@ struct config_address {
 };
 
 struct config {
+    unsigned references;
     struct config_address listen[CONFIG_MAX_LISTEN];
     unsigned listen_count;
     char *certificate, *private_key; /* PEM files */
+    unsigned certificate_line, private_key_line, client_ca_line;
+    char *client_ca; /* PEM file: peers must show a certificate from it; NULL: none asked for */
     char *socket;
     unsigned socket_mode;
     char *socket_group; /* NULL: leave it */
@@ -69,7 +95,11 @@ struct config {
     uint64_t dedupe_window_ms;
     unsigned dedupe_max_ids;
     int dedupe_mode; /* enum batch_duplicates of batch.h */
-    int log_level;   /* enum log_level of log.h */
+    bool reuse_port;
+    int privacy_mac, privacy_personal; /* enum privacy_mode of privacy.h */
+    struct config_secret *privacy_key; /* there where one of these two needs it; else maybe NULL */
+    uint64_t privacy_rotate_ms;
+    int log_level; /* enum log_level of log.h */
     bool log_json;
     struct config_endpoint *endpoints; /* in the file's order; at least one */
 };
@@ -80,7 +110,12 @@ enum { CONFIG_INVALID = 1 };
  * CONFIG_INVALID, or -errno where the file itself could not be read (said on `errors` too).
  * ${NAME} in a value is the environment variable of that name. */
 int config_load(struct config **config, const char *path, FILE *errors) MUST_CHECK;
-void config_free(struct config *config); /* overwrites the secrets first */
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config); /* the last one overwrites the secrets; NULL is fine */
+/* Whether a running node may go on with `next`: complains of each key that only a restart changes.
+ * `path` is next's file. CONFIG_INVALID or 0; -ENOMEM. */
+int config_check_reload(const struct config *now, const struct config *next, const char *path,
+                        FILE *errors) MUST_CHECK;
 /* The effective configuration as an INI file, secrets masked as ****, which config_load refuses: a
  * dump is no working configuration until someone puts the real ones in. */
 void config_dump(const struct config *config, FILE *out);

@@ -15,15 +15,12 @@
 #include "config_value.h"
 #include "json.h"
 #include "log.h"
+#include "privacy.h"
 #include "ring.h"
 
 enum {
-    PATH_MAX_BYTES = 1024, /* of an endpoint */
     SOCKET_MAX_BYTES = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 };
-
-/* What config_dump writes for a secret. */
-#define MASKED "****"
 
 /* --- messages --------------------------------------------------------------------------------- */
 
@@ -60,17 +57,17 @@ struct config_shown config_guess_hint(const struct config_guess *guess) {
     return out;
 }
 
-static void *field(const struct config_key *key, void *base) {
+void *config_field(const struct config_key *key, void *base) {
     return (char *)base + key->offset;
 }
 
-static const void *const_field(const struct config_key *key, const void *base) {
+const void *config_const_field(const struct config_key *key, const void *base) {
     return (const char *)base + key->offset;
 }
 
 /* --- kinds of values -------------------------------------------------------------------------- */
 
-static bool refuse_value(struct config_loader *loader, const struct config_key *key,
+bool config_refuse_value(struct config_loader *loader, const struct config_key *key,
                          const char *expected) {
     config_report(loader, "\"%s\" must be %s, not \"%s\"", key->name, expected,
                   config_show(loader->raw_value).text);
@@ -98,15 +95,15 @@ static bool parse_count(struct config_loader *loader, const struct config_key *k
     uint64_t count;
     int rc = config_parse_count(value, &count);
     if (rc == CONFIG_VALUE_MALFORMED)
-        return refuse_value(loader, key, "a whole number");
+        return config_refuse_value(loader, key, "a whole number");
     if (!in_range(loader, key, rc, count, format_count))
         return false;
-    *(unsigned *)field(key, base) = (unsigned)count;
+    *(unsigned *)config_field(key, base) = (unsigned)count;
     return true;
 }
 
 static void print_count(const struct config_key *key, const void *base, FILE *out) {
-    fprintf(out, "%s = %u\n", key->name, *(const unsigned *)const_field(key, base));
+    fprintf(out, "%s = %u\n", key->name, *(const unsigned *)config_const_field(key, base));
 }
 
 static bool parse_size(struct config_loader *loader, const struct config_key *key,
@@ -114,16 +111,16 @@ static bool parse_size(struct config_loader *loader, const struct config_key *ke
     uint64_t bytes;
     int rc = config_parse_size(value, &bytes);
     if (rc == CONFIG_VALUE_MALFORMED)
-        return refuse_value(loader, key, "a size such as 4096, 32K, 8M or 1G");
+        return config_refuse_value(loader, key, "a size such as 4096, 32K, 8M or 1G");
     if (!in_range(loader, key, rc, bytes, config_format_size))
         return false;
-    *(size_t *)field(key, base) = (size_t)bytes;
+    *(size_t *)config_field(key, base) = (size_t)bytes;
     return true;
 }
 
 static void print_size(const struct config_key *key, const void *base, FILE *out) {
     char text[CONFIG_VALUE_TEXT_BYTES];
-    config_format_size(*(const size_t *)const_field(key, base), text);
+    config_format_size(*(const size_t *)config_const_field(key, base), text);
     fprintf(out, "%s = %s\n", key->name, text);
 }
 
@@ -132,33 +129,34 @@ static bool parse_duration(struct config_loader *loader, const struct config_key
     uint64_t ms;
     int rc = config_parse_duration(value, &ms);
     if (rc == CONFIG_VALUE_MALFORMED)
-        return refuse_value(loader, key, "a time such as 500ms, 10s, 5m or 1h");
+        return config_refuse_value(loader, key, "a time such as 500ms, 10s, 5m or 1h");
     if (!in_range(loader, key, rc, ms, config_format_duration))
         return false;
-    *(uint64_t *)field(key, base) = ms;
+    *(uint64_t *)config_field(key, base) = ms;
     return true;
 }
 
 static void print_duration(const struct config_key *key, const void *base, FILE *out) {
     char text[CONFIG_VALUE_TEXT_BYTES];
-    config_format_duration(*(const uint64_t *)const_field(key, base), text);
+    config_format_duration(*(const uint64_t *)config_const_field(key, base), text);
     fprintf(out, "%s = %s\n", key->name, text);
 }
 
 static bool parse_mode(struct config_loader *loader, const struct config_key *key,
                        const char *value, void *base) {
-    if (config_parse_mode(value, field(key, base)) != CONFIG_VALUE_OK)
-        return refuse_value(loader, key, "an octal file mode from 0000 to 0777, such as 0660");
+    if (config_parse_mode(value, config_field(key, base)) != CONFIG_VALUE_OK)
+        return config_refuse_value(loader, key,
+                                   "an octal file mode from 0000 to 0777, such as 0660");
     return true;
 }
 
 static void print_mode(const struct config_key *key, const void *base, FILE *out) {
-    fprintf(out, "%s = %04o\n", key->name, *(const unsigned *)const_field(key, base));
+    fprintf(out, "%s = %04o\n", key->name, *(const unsigned *)config_const_field(key, base));
 }
 
-static bool parse_string(struct config_loader *loader, const struct config_key *key,
+bool config_parse_string(struct config_loader *loader, const struct config_key *key,
                          const char *value, void *base) {
-    char **string = field(key, base);
+    char **string = config_field(key, base);
 
     assert(!*string); /* a repeated key never comes here */
     *string = strdup(value);
@@ -167,8 +165,8 @@ static bool parse_string(struct config_loader *loader, const struct config_key *
     return *string != NULL;
 }
 
-static void print_string(const struct config_key *key, const void *base, FILE *out) {
-    const char *string = *(char *const *)const_field(key, base);
+void config_print_string(const struct config_key *key, const void *base, FILE *out) {
+    const char *string = *(char *const *)config_const_field(key, base);
     fprintf(out, string ? "%s = %s\n" : "%s =\n", key->name, string);
 }
 
@@ -179,7 +177,7 @@ static bool parse_file(struct config_loader *loader, const struct config_key *ke
                       config_show(loader->raw_value).text, strerror(errno));
         return false;
     }
-    return parse_string(loader, key, value, base);
+    return config_parse_string(loader, key, value, base);
 }
 
 static bool parse_socket(struct config_loader *loader, const struct config_key *key,
@@ -189,7 +187,7 @@ static bool parse_socket(struct config_loader *loader, const struct config_key *
                       strlen(value), SOCKET_MAX_BYTES);
         return false;
     }
-    return parse_string(loader, key, value, base);
+    return config_parse_string(loader, key, value, base);
 }
 
 static const struct config_word *find_word(struct config_loader *loader,
@@ -220,24 +218,25 @@ static bool parse_word(struct config_loader *loader, const struct config_key *ke
                        const char *value, void *base) {
     const struct config_word *word = find_word(loader, key, value);
     if (word)
-        *(int *)field(key, base) = word->value;
+        *(int *)config_field(key, base) = word->value;
     return word != NULL;
 }
 
 static void print_word(const struct config_key *key, const void *base, FILE *out) {
-    fprintf(out, "%s = %s\n", key->name, word_of(key, *(const int *)const_field(key, base)));
+    fprintf(out, "%s = %s\n", key->name, word_of(key, *(const int *)config_const_field(key, base)));
 }
 
 static bool parse_flag(struct config_loader *loader, const struct config_key *key,
                        const char *value, void *base) {
     const struct config_word *word = find_word(loader, key, value);
     if (word)
-        *(bool *)field(key, base) = word->value;
+        *(bool *)config_field(key, base) = word->value;
     return word != NULL;
 }
 
 static void print_flag(const struct config_key *key, const void *base, FILE *out) {
-    fprintf(out, "%s = %s\n", key->name, word_of(key, *(const bool *)const_field(key, base)));
+    fprintf(out, "%s = %s\n", key->name,
+            word_of(key, *(const bool *)config_const_field(key, base)));
 }
 
 static bool parse_listen(struct config_loader *loader, const struct config_key *key,
@@ -257,8 +256,8 @@ static bool parse_listen(struct config_loader *loader, const struct config_key *
         return false;
     }
     if (rc)
-        return refuse_value(loader, key,
-                            "a numeric address and a port, such as 0.0.0.0:8443 or [::]:8443");
+        return config_refuse_value(
+            loader, key, "a numeric address and a port, such as 0.0.0.0:8443 or [::]:8443");
     for (struct config_address *other = config->listen; other < address; other++)
         if (address->port && other->port == address->port &&
             strcasecmp(other->host, address->host) == 0) {
@@ -279,188 +278,8 @@ static void print_listen(const struct config_key *key, const void *base, FILE *o
     }
 }
 
-/* --- kinds of values of an endpoint ----------------------------------------------------------- */
-
-static bool parse_path(struct config_loader *loader, const struct config_key *key,
-                       const char *value, void *base) {
-    const char *problem = NULL;
-    if (value[0] != '/')
-        problem = "must begin with \"/\"";
-    else if (strlen(value) > PATH_MAX_BYTES)
-        problem = "is longer than 1024 bytes";
-    else if (value[strcspn(value, "?#")])
-        problem = "must not contain \"?\" or \"#\": senders' queries are no part of it";
-    else if (strchr(value, ' '))
-        problem = "must not contain blanks (a comment begins with \" ;\")";
-    if (problem) {
-        config_report(loader, "\"path\" %s", problem);
-        return false;
-    }
-    for (struct config_endpoint *other = loader->config->endpoints; other != loader->endpoint;
-         other = other->next)
-        if (other->path && strcmp(other->path, value) == 0) {
-            config_report(loader, "\"path\" is the same as that of [endpoint %s] in line %u",
-                          other->name, other->line);
-            return false;
-        }
-    return parse_string(loader, key, value, base);
-}
-
-static bool parse_provider(struct config_loader *loader, const struct config_key *key,
-                           const char *value, void *base) {
-    struct config_endpoint *endpoint = base;
-    struct config_guess guess = {0};
-    char known[256] = "";
-
-    (void)key;
-    endpoint->sender = sender_find(span_from_string(value));
-    if (endpoint->sender)
-        return true;
-    for (unsigned i = 0; senders[i]; i++) {
-        config_guess_try(&guess, value, senders[i]->name);
-        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
-                 senders[i]->name);
-    }
-    if (guess.word)
-        config_report(loader, "unknown provider \"%s\"%s", config_show(loader->raw_value).text,
-                      config_guess_hint(&guess).text);
-    else
-        config_report(loader, "unknown provider \"%s\"; known are %s",
-                      config_show(loader->raw_value).text, known);
-    return false;
-}
-
-static void print_provider(const struct config_key *key, const void *base, FILE *out) {
-    const struct config_endpoint *endpoint = base;
-    fprintf(out, "%s = %s\n", key->name, endpoint->sender->name);
-}
-
-static bool parse_secret(struct config_loader *loader, const struct config_key *key,
-                         const char *value, void *base) {
-    struct config_endpoint *endpoint = base;
-    size_t len = strlen(value);
-
-    (void)key;
-    if (strcmp(value, MASKED) == 0) {
-        config_report(loader,
-                      "\"secret\" is masked, as --dump-config writes it; put the real one in");
-        return false;
-    }
-    if (len > CONFIG_MAX_SECRET_BYTES) {
-        config_report(loader, "\"secret\" has %zu bytes; at most %d are allowed", len,
-                      CONFIG_MAX_SECRET_BYTES);
-        return false;
-    }
-    if (endpoint->secret_count == CONFIG_MAX_SECRETS) {
-        config_report(loader, "more than %d \"secret\" lines", CONFIG_MAX_SECRETS);
-        return false;
-    }
-    struct config_secret *secret = calloc(1, sizeof(*secret));
-    if (!secret) {
-        loader->rc = -ENOMEM;
-        return false;
-    }
-    memcpy(secret->bytes, value, len + 1);
-    secret->len = len;
-    endpoint->secrets[endpoint->secret_count++] = secret;
-    return true;
-}
-
-static void print_secret(const struct config_key *key, const void *base, FILE *out) {
-    const struct config_endpoint *endpoint = base;
-    for (unsigned i = 0; i < endpoint->secret_count; i++)
-        fprintf(out, "%s = %s\n", key->name, MASKED);
-}
-
-/* A scheme's word, and what follows it. */
-static const struct {
-    const char *word;
-    enum auth_scheme scheme;
-    const char *argument; /* what must follow; NULL: nothing may */
-} auth_schemes[] = {
-    {"none", AUTH_NONE, NULL},
-    {"token", AUTH_TOKEN, NULL},
-    {"header", AUTH_HEADER, "NAME"},
-    {"basic", AUTH_BASIC, "USER"},
-    {"query", AUTH_QUERY, "NAME"},
-    {"body", AUTH_BODY, "FIELD"},
-    {"hmac-sha256", AUTH_HMAC_SHA256, "HEADER [hex|base64]"},
-    {"mist", AUTH_MIST, NULL},
-    {"standard-webhooks", AUTH_STANDARD_WEBHOOKS, NULL},
-};
-enum { AUTH_SCHEMES = sizeof(auth_schemes) / sizeof(auth_schemes[0]) };
-
-static bool refuse_auth(struct config_loader *loader, const char *word) {
-    char known[256] = "";
-    struct config_guess guess = {0};
-    for (int i = 0; i < AUTH_SCHEMES; i++) {
-        size_t len = strlen(known);
-        snprintf(known + len, sizeof(known) - len, "%s%s%s%s",
-                 i == 0                  ? ""
-                 : i + 1 == AUTH_SCHEMES ? " or "
-                                         : ", ",
-                 auth_schemes[i].word, auth_schemes[i].argument ? " " : "",
-                 auth_schemes[i].argument ? auth_schemes[i].argument : "");
-        config_guess_try(&guess, word, auth_schemes[i].word);
-    }
-    config_report(loader, "\"auth\" must be %s, not \"%s\"%s", known,
-                  config_show(loader->raw_value).text, config_guess_hint(&guess).text);
-    return false;
-}
-
-/* The encoding behind an hmac-sha256's header. */
-static bool parse_encoding(struct config_loader *loader, struct config_endpoint *endpoint,
-                           const char *encoding) {
-    endpoint->auth_base64 = encoding && strcmp(encoding, "base64") == 0;
-    if (!encoding || endpoint->auth_base64 || strcmp(encoding, "hex") == 0)
-        return true;
-    config_report(loader, "behind \"auth\"'s header stands hex or base64, not \"%s\"",
-                  config_show(encoding).text);
-    return false;
-}
-
-static bool parse_auth(struct config_loader *loader, const struct config_key *key,
-                       const char *value, void *base) {
-    struct config_endpoint *endpoint = base;
-    char text[256], *rest = text;
-    int i = 0;
-
-    (void)key;
-    if (strlen(value) >= sizeof(text))
-        return refuse_auth(loader, "");
-    strcpy(text, value);
-    const char *word = strsep(&rest, " \t");
-    while (i < AUTH_SCHEMES && strcmp(word, auth_schemes[i].word) != 0)
-        i++;
-    if (i == AUTH_SCHEMES)
-        return refuse_auth(loader, word);
-    rest = rest ? rest + strspn(rest, " \t") : NULL;
-    const char *argument = rest ? strsep(&rest, " \t") : NULL;
-    if (rest)
-        rest += strspn(rest, " \t");
-    if (!argument != !auth_schemes[i].argument ||
-        (rest && auth_schemes[i].scheme != AUTH_HMAC_SHA256))
-        return refuse_auth(loader, word);
-    if (!parse_encoding(loader, endpoint, rest))
-        return false;
-    endpoint->auth = auth_schemes[i].scheme;
-    endpoint->auth_name = argument ? strdup(argument) : NULL;
-    if (argument && !endpoint->auth_name)
-        loader->rc = -ENOMEM;
-    return loader->rc == 0;
-}
-
-static void print_auth(const struct config_key *key, const void *base, FILE *out) {
-    const struct config_endpoint *endpoint = base;
-    int i = 0;
-    while (auth_schemes[i].scheme != endpoint->auth)
-        i++;
-    fprintf(out, "%s = %s%s%s%s\n", key->name, auth_schemes[i].word, endpoint->auth_name ? " " : "",
-            endpoint->auth_name ? endpoint->auth_name : "",
-            endpoint->auth != AUTH_HMAC_SHA256 ? ""
-            : endpoint->auth_base64            ? " base64"
-                                               : " hex");
-}
+const char *const config_sections[CONFIG_SECTIONS] = {"server",  "ring", "dedupe",
+                                                      "privacy", "log",  "endpoint"};
 
 /* --- the table -------------------------------------------------------------------------------- */
 
@@ -468,16 +287,12 @@ static const struct config_kind count_kind = {parse_count, print_count};
 static const struct config_kind size_kind = {parse_size, print_size};
 static const struct config_kind duration_kind = {parse_duration, print_duration};
 static const struct config_kind mode_kind = {parse_mode, print_mode};
-static const struct config_kind string_kind = {parse_string, print_string};
-static const struct config_kind file_kind = {parse_file, print_string};
-static const struct config_kind socket_kind = {parse_socket, print_string};
+static const struct config_kind string_kind = {config_parse_string, config_print_string};
+static const struct config_kind file_kind = {parse_file, config_print_string};
+static const struct config_kind socket_kind = {parse_socket, config_print_string};
 static const struct config_kind word_kind = {parse_word, print_word};
 static const struct config_kind flag_kind = {parse_flag, print_flag};
 static const struct config_kind listen_kind = {parse_listen, print_listen};
-static const struct config_kind path_kind = {parse_path, print_string};
-static const struct config_kind provider_kind = {parse_provider, print_provider};
-static const struct config_kind auth_kind = {parse_auth, print_auth};
-static const struct config_kind secret_kind = {parse_secret, print_secret};
 
 static const struct config_word level_words[] = {{"error", LOG_ERROR},
                                                  {"warning", LOG_WARNING},
@@ -487,6 +302,11 @@ static const struct config_word level_words[] = {{"error", LOG_ERROR},
 static const struct config_word duplicates_words[] = {
     {"drop", BATCH_DROP}, {"mark", BATCH_MARK}, {"off", BATCH_KEEP}, {NULL, 0}};
 static const struct config_word format_words[] = {{"logfmt", false}, {"json", true}, {NULL, 0}};
+static const struct config_word yes_words[] = {{"no", false}, {"yes", true}, {NULL, 0}};
+static const struct config_word mac_words[] = {
+    {"plain", PRIVACY_KEEP}, {"pseudonym", PRIVACY_PSEUDONYM}, {"drop", PRIVACY_DROP}, {NULL, 0}};
+static const struct config_word personal_words[] = {
+    {"keep", PRIVACY_KEEP}, {"pseudonym", PRIVACY_PSEUDONYM}, {"drop", PRIVACY_DROP}, {NULL, 0}};
 static const struct config_word unreadable_words[] = {{"refuse", false}, {"keep", true}, {NULL, 0}};
 
 #define SECOND UINT64_C(1000) /* in ms, as durations are kept */
@@ -501,12 +321,13 @@ static const struct config_word unreadable_words[] = {{"refuse", false}, {"keep"
 /* clang-format off */
 const struct config_key config_keys[] = {
     /* section, name, kind, field, flags, default, least, most, words */
-    {"server", "listen", &listen_kind, IN(listen), CONFIG_REPEATABLE, NULL},
+    {"server", "listen", &listen_kind, IN(listen), CONFIG_REPEATABLE | CONFIG_FIXED, NULL},
     {"server", "certificate", &file_kind, IN(certificate), CONFIG_REQUIRED, NULL},
     {"server", "private_key", &file_kind, IN(private_key), CONFIG_REQUIRED, NULL},
-    {"server", "socket", &socket_kind, IN(socket), CONFIG_REQUIRED, NULL},
-    {"server", "socket_mode", &mode_kind, IN(socket_mode), 0, "0660"},
-    {"server", "socket_group", &string_kind, IN(socket_group), CONFIG_MAY_BE_EMPTY, NULL},
+    {"server", "client_ca", &file_kind, IN(client_ca), CONFIG_MAY_BE_EMPTY, NULL},
+    {"server", "socket", &socket_kind, IN(socket), CONFIG_REQUIRED | CONFIG_FIXED, NULL},
+    {"server", "socket_mode", &mode_kind, IN(socket_mode), CONFIG_FIXED, "0660"},
+    {"server", "socket_group", &string_kind, IN(socket_group), CONFIG_MAY_BE_EMPTY | CONFIG_FIXED, NULL},
     {"server", "max_connections", &count_kind, IN(max_connections), 0, "10000", 1, 1000000},
     {"server", "max_connections_per_ip", &count_kind, IN(max_connections_per_ip), 0, "1000",
         1, 1000000},
@@ -521,18 +342,33 @@ const struct config_key config_keys[] = {
         "4M", 1, JSON_MAX_BYTES},
     {"server", "max_unauthenticated_total", &size_kind, IN(max_unauthenticated_total), 0, "64M", 1,
         1024 * GIB},
-    {"ring", "size", &size_kind, IN(ring_size_bytes), 0, "64M", RING_MIN_BYTES, 1024 * GIB},
+    {"server", "reuse_port", &flag_kind, IN(reuse_port), CONFIG_FIXED, "no", 0, 0, yes_words},
+    {"ring", "size", &size_kind, IN(ring_size_bytes), CONFIG_FIXED, "64M", RING_MIN_BYTES, 1024 * GIB},
     {"dedupe", "window", &duration_kind, IN(dedupe_window_ms), 0, "4h", 1000, 365 * 24 * HOUR},
-    {"dedupe", "max_ids", &count_kind, IN(dedupe_max_ids), 0, "1000000", 1, 1000000000},
+    {"dedupe", "max_ids", &count_kind, IN(dedupe_max_ids), CONFIG_FIXED, "1000000", 1, 1000000000},
     {"dedupe", "mode", &word_kind, IN(dedupe_mode), 0, "drop", 0, 0, duplicates_words},
+    {"privacy", "mac", &word_kind, IN(privacy_mac), 0, "plain", 0, 0, mac_words},
+    {"privacy", "personal", &word_kind, IN(privacy_personal), 0, "keep", 0, 0, personal_words},
+    {"privacy", "key", &config_secret_kind, IN(privacy_key), CONFIG_MAY_BE_EMPTY, NULL,
+        CONFIG_MIN_KEY_BYTES, 1},
+    {"privacy", "key_file", &config_secret_file_kind, IN(privacy_key), CONFIG_MAY_BE_EMPTY, NULL,
+        CONFIG_MIN_KEY_BYTES, 1},
+    {"privacy", "rotate", &duration_kind, IN(privacy_rotate_ms), 0, "24h", 60 * SECOND, 366 * 24 * HOUR},
     {"log", "level", &word_kind, IN(log_level), 0, "info", 0, 0, level_words},
     {"log", "format", &flag_kind, IN(log_json), 0, "logfmt", 0, 0, format_words},
-    {"endpoint", "path", &path_kind, OF(path), CONFIG_REQUIRED, NULL},
-    {"endpoint", "provider", &provider_kind, OF(sender), CONFIG_REQUIRED, NULL},
-    {"endpoint", "auth", &auth_kind, OF(auth), 0, NULL},
-    {"endpoint", "secret", &secret_kind, OF(secrets), CONFIG_REPEATABLE, NULL},
+    {"endpoint", "path", &config_path_kind, OF(path), CONFIG_REQUIRED, NULL},
+    {"endpoint", "provider", &config_provider_kind, OF(sender), CONFIG_REQUIRED, NULL},
+    {"endpoint", "auth", &config_auth_kind, OF(auth), 0, NULL},
+    {"endpoint", "secret", &config_secret_kind, OF(secrets), CONFIG_REPEATABLE, NULL,
+        1, CONFIG_MAX_SECRETS},
+    {"endpoint", "secret_file", &config_secret_file_kind, OF(secrets), CONFIG_REPEATABLE, NULL,
+        1, CONFIG_MAX_SECRETS},
     {"endpoint", "on_unreadable", &flag_kind, OF(keep_unreadable), 0, NULL, 0, 0,
         unreadable_words},
+    {"endpoint", "allow_from", &config_allow_from_kind, OF(allow_from),
+        CONFIG_REPEATABLE | CONFIG_MAY_BE_EMPTY, NULL},
+    {"endpoint", "rate_limit", &config_rate_limit_kind, OF(rate_limit), CONFIG_MAY_BE_EMPTY, NULL},
+    {"endpoint", "identity", &config_identity_kind, OF(identity), 0, NULL},
     {"endpoint", "validator", &string_kind, OF(validator), CONFIG_MAY_BE_EMPTY, NULL},
     {NULL},
 };

@@ -62,7 +62,24 @@ struct config_word {
     int value;
 };
 
-enum { CONFIG_REQUIRED = 1, CONFIG_REPEATABLE = 2, CONFIG_MAY_BE_EMPTY = 4 };
+/* In the order of a dump; an endpoint's comes last. */
+enum {
+    CONFIG_SERVER,
+    CONFIG_RING,
+    CONFIG_DEDUPE,
+    CONFIG_PRIVACY,
+    CONFIG_LOG,
+    CONFIG_ENDPOINT,
+    CONFIG_SECTIONS
+};
+extern const char *const config_sections[CONFIG_SECTIONS];
+
+enum {
+    CONFIG_REQUIRED = 1,
+    CONFIG_REPEATABLE = 2,
+    CONFIG_MAY_BE_EMPTY = 4,
+    CONFIG_FIXED = 8, /* stays as it was when the node started */
+};
 
 struct config_key {
     const char *section, *name;
@@ -73,6 +90,24 @@ struct config_key {
     uint64_t min, max;
     const struct config_word *words;
 };
+
+/* For parse and print: where the key's field lies. */
+void *config_field(const struct config_key *key, void *base);
+const void *config_const_field(const struct config_key *key, const void *base);
+/* Reports `"name" must be EXPECTED, not "..."`. False always. */
+bool config_refuse_value(struct config_loader *loader, const struct config_key *key,
+                         const char *expected);
+bool config_parse_string(struct config_loader *loader, const struct config_key *key,
+                         const char *value, void *base);
+void config_print_string(const struct config_key *key, const void *base, FILE *out);
+
+/* config_endpoint.c */
+extern const struct config_kind config_path_kind, config_provider_kind, config_auth_kind,
+    config_allow_from_kind, config_rate_limit_kind, config_identity_kind;
+/* config_secret.c; the field is an array of as many struct config_secret * as the key's max; each
+ * has at least the key's min bytes. */
+extern const struct config_kind config_secret_kind, config_secret_file_kind;
+void config_secret_free(struct config_secret *secret); /* overwrites it first; NULL is fine */
 
 enum { CONFIG_MAX_KEYS = 64 };
 /* In the order of a dump, section by section; the one with name == NULL ends it. */

@@ -52,8 +52,8 @@ struct conn {
     struct tls_session tls;
     struct http_parser http;
     struct peer *peer;
-    size_t reserved; /* for the body under way; see struct ingest_answer */
-    uint32_t round;  /* in which it was last read from; see must_wait */
+    struct ingest_hold hold; /* of the request under way */
+    uint32_t round;          /* in which it was last read from; see must_wait */
     uint8_t state, wait;
     bool established,
         answered; /* answered: a request was answered since the last deadline was set */
@@ -198,18 +198,24 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     return http_respond(&conn->shared->plain_out, response);
 }
 
-static void log_refusal(const struct ingest_answer *answer) {
-    char status[8];
-    if (!answer->reason || !log_enabled(LOG_DEBUG))
+/* What an operator has to know of: an endpoint's sender that is not understood. What comes for
+ * nobody's path is the internet's noise. */
+static void log_answer(const struct ingest_answer *answer) {
+    enum log_level level = answer->endpoint ? LOG_WARNING : LOG_DEBUG;
+    char status[U64_TEXT_BYTES + 1], count[U64_TEXT_BYTES + 1];
+    uint64_t suppressed;
+    if (!answer->reason || !log_enabled(level) || !log_admit(answer->reason, &suppressed))
         return;
     status[text_format_u64((uint64_t)answer->status, status)] = 0;
-    log_write(LOG_DEBUG, "request refused", "status", status, "endpoint",
-              answer->endpoint ? answer->endpoint->name : "-", "reason", answer->reason, NULL);
+    count[text_format_u64(suppressed, count)] = 0;
+    log_write(level, answer->status == 200 ? "body not read in full" : "request refused", "status",
+              status, "endpoint", answer->endpoint ? answer->endpoint->name : "-", "reason",
+              answer->reason, "at", answer->where, suppressed ? "suppressed" : NULL, count, NULL);
 }
 
 static int respond_answer(struct conn *conn, const struct http_request *request,
                           const struct ingest_answer *answer, bool close) {
-    log_refusal(answer);
+    log_answer(answer);
     struct http_response response = {
         .status = answer->status,
         .content_type = answer->content_type,
@@ -222,16 +228,12 @@ static int respond_answer(struct conn *conn, const struct http_request *request,
     return respond(conn, &response, close || !request->keep_alive || conn->shared->draining);
 }
 
-static void release(struct conn *conn) {
-    ingest_release(conn->shared->ingest, conn->reserved);
-    conn->reserved = 0;
-}
-
 static int on_head(struct conn *conn, struct http_request *request, struct ingest_answer *answer) {
     bool waits = request->expect_continue && request->has_body &&
                  conn->http.chunk_used == conn->http.chunk_len;
-    enum ingest_verdict verdict = ingest_head(conn->shared->ingest, request, answer);
-    conn->reserved = answer->reserved;
+    const struct ingest_peer peer = {conn->peer->address, conn->shared->now_us};
+    enum ingest_verdict verdict = ingest_head(conn->shared->ingest, request, &peer, answer);
+    conn->hold = answer->hold;
     if (verdict == INGEST_GO_ON)
         return waits ? buf_append(&conn->shared->plain_out, "HTTP/1.1 100 Continue\r\n\r\n", 25)
                      : 0;
@@ -244,9 +246,10 @@ static int on_request(struct conn *conn, struct http_request *request,
                       struct ingest_answer *answer) {
     if (request->discard_body)
         return 0; /* answered at its head */
-    ingest_request(conn->shared->ingest, request, clock_realtime_us(), answer);
-    release(conn);
-    return respond_answer(conn, request, answer, false);
+    ingest_request(conn->shared->ingest, request, conn->shared->now_us, answer);
+    int rc = respond_answer(conn, request, answer, false);
+    ingest_release(conn->shared->ingest, &conn->hold);
+    return rc;
 }
 
 static int on_bad(struct conn *conn, int status, const char *reason) {
@@ -376,6 +379,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     if (len == 0 || conn->state != CONN_OPEN)
         return;
     conn->round = conn->shared->round;
+    conn->shared->now_us = clock_realtime_us();
     rc = process_records(conn, buf->base, (size_t)len);
     if (rc == 0)
         rc = flush(conn);
@@ -395,7 +399,7 @@ static void on_closed(uv_handle_t *handle) {
     tls_session_deinit(&conn->tls);
     http_parser_deinit(&conn->http);
     peers_release(conn->peer);
-    release(conn);
+    ingest_release(shared->ingest, &conn->hold);
     free(conn);
     shared->figures.closed++;
     if (--shared->count == 0 && shared->on_last_closed)

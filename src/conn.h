@@ -48,6 +48,7 @@ struct conn_shared {
     unsigned count;
     uint64_t turn_end; /* ring position past which this turn reads no more; UINT64_MAX: none */
     uint32_t round;    /* while turns end early, nobody is read from twice in a round */
+    int64_t now_us;    /* Unix time of the read that is being worked on: when its requests came */
     bool turn_cut;     /* somebody was not read from because this turn was full */
     bool draining;     /* every answer is the last of its connection */
     void (*on_last_closed)(void *context); /* called when count falls to 0; may be NULL */

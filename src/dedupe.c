@@ -1,6 +1,7 @@
 /* The window of ids; see dedupe.h. */
 #include "dedupe.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,4 +219,9 @@ void dedupe_abort(struct dedupe *dedupe) {
 
 struct dedupe_figures dedupe_figures(const struct dedupe *dedupe) {
     return (struct dedupe_figures){dedupe->ids, dedupe->evicted, dedupe->bytes};
+}
+
+void dedupe_set_window(struct dedupe *dedupe, uint32_t window_s) {
+    assert(window_s);
+    dedupe->window_s = window_s;
 }

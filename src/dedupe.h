@@ -34,6 +34,9 @@ struct dedupe_figures {
 int dedupe_new(struct dedupe **dedupe, size_t max_ids, uint32_t window_s) MUST_CHECK;
 void dedupe_free(struct dedupe *dedupe);
 
+/* Changes the window; counts for ids that were seen before, too. window_s is not 0. */
+void dedupe_set_window(struct dedupe *dedupe, uint32_t window_s);
+
 /* Asks the memory for what dedupe_see will look at: worth it some 100 ns ahead. */
 void dedupe_prefetch(const struct dedupe *dedupe, const uint8_t id[HASH_BYTES]);
 /* Whether the id was seen within the window before now_s (seconds, never 0; what is earlier than an

@@ -158,8 +158,24 @@ static bool is_looked_into(const struct json_doc *doc, uint32_t value) {
     return json_type(doc, value) == JSON_OBJECT && !is_taken(doc, value);
 }
 
+/* "enclosing" with any number of underscores in front. */
+static bool is_enclosing_name(const struct json_doc *doc, uint32_t key) {
+    enum { MAX_BYTES = 96, NAME_BYTES = sizeof(ENCLOSING) - 1 };
+    char unescaped[MAX_BYTES];
+    struct span name = json_text(doc, key);
+    if (doc->nodes[key].flags & JSON_ESCAPED && name.len <= MAX_BYTES)
+        name = span_from(unescaped, json_unescape(name, unescaped));
+    if (name.len < NAME_BYTES ||
+        memcmp(name.ptr + name.len - NAME_BYTES, ENCLOSING, NAME_BYTES) != 0)
+        return false;
+    size_t underscores = 0;
+    while (name.ptr[underscores] == '_')
+        underscores++;
+    return underscores + NAME_BYTES == name.len;
+}
+
 size_t event_leftovers_bound(const struct json_doc *doc, uint32_t object) {
-    enum { PUNCTUATION = 8 }; /* two quotes, colon, comma, two braces */
+    enum { PUNCTUATION = 8 }; /* two quotes, colon, comma, two braces, an underscore; and one */
     size_t bound = 0;
     uint32_t end = doc->nodes[object].next;
     for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
@@ -175,27 +191,32 @@ size_t event_leftovers_bound(const struct json_doc *doc, uint32_t object) {
     return bound;
 }
 
-static char *put_key(char *dst, bool first, const struct json_doc *doc, uint32_t key) {
+static char *put_key(char *dst, bool first, bool gives_way, const struct json_doc *doc,
+                     uint32_t key) {
     if (!first)
         *dst++ = ',';
-    dst = put(dst, json_raw(doc, key));
+    *dst++ = '"';
+    if (gives_way)
+        *dst++ = '_';
+    dst = put(dst, json_text(doc, key));
+    *dst++ = '"';
     *dst++ = ':';
     return dst;
 }
 
-static char *put_leftovers(char *dst, const struct json_doc *doc, uint32_t object,
-                           bool has_enclosing) {
+/* `is_level`: the object is one of `extra`'s, not one inside. There "enclosing" is what is around
+ * it; a member of the sender's that is called so, or has been given way for, moves by an
+ * underscore. */
+static char *put_leftovers(char *dst, const struct json_doc *doc, uint32_t object, bool is_level) {
     char *start = dst;
     uint32_t end = doc->nodes[object].next;
     for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
         char *before = dst;
         if (!is_taken(doc, key)) {
-            if (has_enclosing && json_string_equals(doc, key, SPAN(ENCLOSING)))
-                continue;
-            dst = put_key(dst, dst == start, doc, key);
+            dst = put_key(dst, dst == start, is_level && is_enclosing_name(doc, key), doc, key);
             dst += json_minify_to(json_raw(doc, key + 1), dst);
         } else if (is_looked_into(doc, key + 1)) {
-            dst = put_key(dst, dst == start, doc, key);
+            dst = put_key(dst, dst == start, is_level && is_enclosing_name(doc, key), doc, key);
             *dst++ = '{';
             char *inside = dst;
             dst = put_leftovers(dst, doc, key + 1, false);
@@ -209,7 +230,7 @@ static char *put_leftovers(char *dst, const struct json_doc *doc, uint32_t objec
 }
 
 size_t event_leftovers_write(const struct json_doc *doc, uint32_t object, char *dst) {
-    return (size_t)(put_leftovers(dst, doc, object, false) - dst);
+    return (size_t)(put_leftovers(dst, doc, object, true) - dst);
 }
 
 static size_t extra_bound(const struct event *event) {
@@ -232,7 +253,7 @@ static char *put_extra(char *dst, const struct event *event) {
         bool has_enclosing = i + 1 < event->extra_count;
         char *start = dst;
         if (extra->doc)
-            dst = put_leftovers(dst, extra->doc, extra->object, has_enclosing);
+            dst = put_leftovers(dst, extra->doc, extra->object, true);
         else
             dst = put(dst, extra->members);
         if (dst != start) {
@@ -374,8 +395,9 @@ void event_encode(const struct event *event, const struct event_context *context
         w.p = PUT_LITERAL(w.p, ",\"duplicate\":true");
     if (event->client_mac != MAC_NONE) {
         put_mac(&w, GROUP_CLIENT, event->client_mac);
-        w.p = MAC_IS_RANDOMIZED(event->client_mac) ? PUT_LITERAL(w.p, ",\"randomized\":true")
-                                                   : PUT_LITERAL(w.p, ",\"randomized\":false");
+        bool is_randomized = MAC_IS_RANDOMIZED(event->client_mac) && !event->client_was_global;
+        w.p = is_randomized ? PUT_LITERAL(w.p, ",\"randomized\":true")
+                            : PUT_LITERAL(w.p, ",\"randomized\":false");
     }
     put_fields(&w, event, CLIENT_FIELDS);
     if (event->ap_mac != MAC_NONE)

@@ -91,13 +91,17 @@ struct event {
     uint64_t present;            /* bit i: field i is set */
     struct span fields[EVENT_FIELD_COUNT];
     /* extra[0]'s members stand in `extra` itself; those of each further one, which is around the
-     * one before it, under the name "enclosing" therein: {"a":1,"enclosing":{"a":2}}. Thus no name
-     * stands twice, for a member of the sender's that is itself called "enclosing" gives way where
-     * there is one around. No `extra` at all where nothing is left. */
+     * one before it, under the name "enclosing" therein: {"a":1,"enclosing":{"a":2}}. A member of
+     * the sender's that is itself called so stands as "_enclosing", and one called "_enclosing" as
+     * "__enclosing": so no name stands twice, no member is lost, and "enclosing" is always what is
+     * around. No `extra` at all where nothing is left. */
     struct event_extra extra[EVENT_MAX_EXTRA];
     unsigned extra_count;
     uint8_t id[HASH_BYTES]; /* set by the batch */
     bool duplicate;         /* mark mode only */
+    /* client_mac is a pseudonym (privacy.h), which is always locally administered, of an address
+     * that was not: client.randomized tells about that one */
+    bool client_was_global;
 };
 
 enum {
@@ -137,7 +141,7 @@ static inline void event_init(struct event *event) {
     event->client_mac = event->ap_mac = MAC_NONE;
     event->present = 0;
     event->extra_count = 0;
-    event->duplicate = false;
+    event->duplicate = event->client_was_global = false;
 }
 
 /* Sets a field to a span of the field's type; an absent span unsets it. */

@@ -34,12 +34,23 @@ static void identity_append(struct identity *identity, const void *data, size_t 
     }
 }
 
-/* Little-endian, so that nodes of either byte order give an event the same id. */
-static void append_number(struct identity *identity, uint64_t value, unsigned bytes) {
-    uint8_t number[8];
-    for (unsigned i = 0; i < bytes; i++)
-        number[i] = (uint8_t)(value >> (8 * i));
-    identity_append(identity, number, bytes);
+/* As little-endian bytes, so that nodes of either byte order give an event the same id. */
+static inline uint64_t little_endian(uint64_t value) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap64(value);
+#else
+    return value;
+#endif
+}
+
+static inline void append_number(struct identity *identity, uint64_t value, unsigned bytes) {
+    uint64_t number = little_endian(value);
+    if (identity->len <= IDENTITY_BYTES - sizeof number) { /* nearly always */
+        memcpy(identity->bytes + identity->len, &number, sizeof number);
+        identity->len += bytes;
+    } else {
+        identity_append(identity, &number, bytes);
+    }
 }
 
 void identity_init(struct identity *identity, struct span sender) {

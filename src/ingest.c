@@ -11,67 +11,68 @@ enum {
     JSON_KEEP_BYTES = 1 << 20
 }; /* what a larger body has taken beyond is given back behind it */
 
-/* --- endpoints by path ---------------------------------------------------------------------------
+/* --- the beginning -------------------------------------------------------------------------------
  */
 
-static size_t hash_path(struct span path) {
-    uint64_t hash = 14695981039346656037ULL; /* FNV-1a: the table holds only what was configured */
-    for (size_t i = 0; i < path.len; i++)
-        hash = (hash ^ (unsigned char)path.ptr[i]) * 1099511628211ULL;
-    return (size_t)(hash ^ hash >> 32);
-}
-
-static const struct config_endpoint *find_endpoint(const struct ingest *ingest, struct span path) {
-    for (size_t i = hash_path(path);; i++) {
-        const struct config_endpoint *endpoint = ingest->table[i & ingest->table_mask];
-        if (!endpoint || span_equals(span_from_string(endpoint->path), path))
-            return endpoint;
-    }
-}
-
 const char *ingest_path_headers(const struct ingest *ingest, struct span path) {
-    const struct config_endpoint *endpoint = path.ptr ? find_endpoint(ingest, path) : NULL;
-    return endpoint ? endpoint->sender->answer_headers : NULL;
+    const struct route *route = path.ptr ? routes_find(ingest->routes, path) : NULL;
+    return route ? route->endpoint->sender->answer_headers : NULL;
 }
 
-static int build_table(struct ingest *ingest) {
-    size_t count = 0, slots = 8;
-    for (const struct config_endpoint *e = ingest->config->endpoints; e; e = e->next)
-        count++;
-    while (slots < count * 2)
-        slots *= 2;
-    ingest->table = calloc(slots, sizeof *ingest->table);
-    if (!ingest->table)
-        return -ENOMEM;
-    ingest->table_mask = slots - 1;
-    for (const struct config_endpoint *e = ingest->config->endpoints; e; e = e->next) {
-        size_t i = hash_path(span_from_string(e->path));
-        while (ingest->table[i & ingest->table_mask])
-            i++;
-        ingest->table[i & ingest->table_mask] = e;
-    }
-    return 0;
-}
-
-static int open_dedupe(struct ingest *ingest) {
-    const struct config *config = ingest->config;
-    ingest->batch.mode = (enum batch_duplicates)config->dedupe_mode;
-    if (ingest->batch.mode == BATCH_KEEP)
-        return 0;
-    int rc = dedupe_new(&ingest->dedupe, config->dedupe_max_ids,
+/* What a configuration makes anew. The duplicates' memory is as large as it was at the start. */
+int ingest_prepare(struct ingest *ingest, struct config *config, struct ingest_parts *parts) {
+    const struct privacy_options options = {
+        .mac = (enum privacy_mode)config->privacy_mac,
+        .personal = (enum privacy_mode)config->privacy_personal,
+        .key = config->privacy_key ? span_from(config->privacy_key->bytes, config->privacy_key->len)
+                                   : (struct span){0},
+        .rotate_ms = config->privacy_rotate_ms,
+    };
+    bool is_private = options.mac != PRIVACY_KEEP || options.personal != PRIVACY_KEEP;
+    *parts = (struct ingest_parts){0};
+    int rc = routes_new(&parts->routes, config, ingest->routes);
+    if (rc == 0 && is_private)
+        rc = privacy_new(&parts->privacy, &options);
+    if (rc == 0 && config->dedupe_mode != BATCH_KEEP && !ingest->dedupe)
+        rc = dedupe_new(&parts->dedupe, config->dedupe_max_ids,
                         (uint32_t)(config->dedupe_window_ms / 1000));
-    ingest->batch.dedupe = ingest->dedupe;
+    if (rc)
+        ingest_discard(parts);
     return rc;
 }
 
-int ingest_init(struct ingest *ingest, const struct config *config, struct ring *ring) {
-    *ingest = (struct ingest){.config = config, .ring = ring};
+void ingest_discard(struct ingest_parts *parts) {
+    routes_unref(parts->routes);
+    privacy_free(parts->privacy);
+    dedupe_free(parts->dedupe);
+    *parts = (struct ingest_parts){0};
+}
+
+void ingest_apply(struct ingest *ingest, struct ingest_parts *parts) {
+    routes_unref(ingest->routes);
+    privacy_free(ingest->batch.privacy);
+    ingest->routes = parts->routes;
+    ingest->config = parts->routes->config;
+    ingest->batch.privacy = parts->privacy;
+    if (parts->dedupe)
+        ingest->dedupe = parts->dedupe;
+    ingest->batch.mode = (enum batch_duplicates)ingest->config->dedupe_mode;
+    ingest->batch.dedupe = ingest->batch.mode == BATCH_KEEP ? NULL : ingest->dedupe;
+    if (ingest->dedupe)
+        dedupe_set_window(ingest->dedupe, (uint32_t)(ingest->config->dedupe_window_ms / 1000));
+    *parts = (struct ingest_parts){0};
+}
+
+int ingest_init(struct ingest *ingest, struct config *config, struct ring *ring) {
+    struct ingest_parts parts;
+    *ingest = (struct ingest){.ring = ring};
     ingest->json = json_parser_new();
     ingest->gunzip = gunzip_new();
-    if (!ingest->json || !ingest->gunzip || build_table(ingest) || open_dedupe(ingest)) {
+    if (!ingest->json || !ingest->gunzip || ingest_prepare(ingest, config, &parts)) {
         ingest_deinit(ingest);
         return -ENOMEM;
     }
+    ingest_apply(ingest, &parts);
     return 0;
 }
 
@@ -79,9 +80,10 @@ void ingest_deinit(struct ingest *ingest) {
     json_parser_free(ingest->json);
     gunzip_free(ingest->gunzip);
     buf_deinit(&ingest->inflated);
+    privacy_free(ingest->batch.privacy);
     batch_deinit(&ingest->batch);
     dedupe_free(ingest->dedupe);
-    free(ingest->table);
+    routes_unref(ingest->routes);
     *ingest = (struct ingest){0};
 }
 
@@ -112,6 +114,7 @@ static void answer_error_at(struct ingest_answer *answer, int status, const char
     answer->body = span_from(answer->text, (size_t)len);
     answer->content_type = "application/json";
     answer->reason = status == 422 ? "not this sender's shape" : "not JSON";
+    snprintf(answer->where, sizeof answer->where, "%s", where);
 }
 
 static void answer_accepted(struct ingest_answer *answer, const struct batch *batch) {
@@ -163,12 +166,15 @@ static bool reserve_body(struct ingest *ingest, struct http_request *request,
         return false;
     }
     ingest->unauthenticated += bytes;
-    answer->reserved = bytes;
+    answer->hold.reserved = bytes;
     return true;
 }
 
-void ingest_release(struct ingest *ingest, size_t reserved) {
-    ingest->unauthenticated -= reserved;
+void ingest_release(struct ingest *ingest, struct ingest_hold *hold) {
+    ingest->unauthenticated -= hold->reserved;
+    if (hold->route)
+        routes_unref(hold->route->routes);
+    *hold = (struct ingest_hold){0};
 }
 
 static bool is_get(const struct http_request *request) {
@@ -192,10 +198,34 @@ static void answer_get(struct ingest_answer *answer) {
     answer->body = endpoint->validator ? span_from_string(endpoint->validator) : SPAN("{}\n");
 }
 
+static bool is_allowed(const struct config_endpoint *endpoint, const struct in6_addr *peer) {
+    unsigned i = 0;
+    while (i < endpoint->allow_from_count && !address_matches(&endpoint->allow_from[i], peer))
+        i++;
+    return i < endpoint->allow_from_count || !endpoint->allow_from_count;
+}
+
+/* RFC 6585, 4. Only who has shown the secret, or may still show it in the body, counts: strangers
+ * cannot use up what a sender may post. */
+static bool take_quota(struct route *route, int64_t now_us, struct ingest_answer *answer) {
+    int64_t wait_us = quota_take(&route->state->quota, &route->endpoint->rate_limit, now_us);
+    if (wait_us == 0)
+        return true;
+    answer_error(answer, 429, "more requests than rate_limit allows");
+    snprintf(answer->header_text, sizeof answer->header_text, "Retry-After: %lld\r\n",
+             (long long)(wait_us + 999999) / 1000000);
+    answer->headers = answer->header_text;
+    return false;
+}
+
 /* True where the request may go on to its body. */
-static bool check_head(struct ingest *ingest, struct http_request *request,
-                       struct ingest_answer *answer) {
+static bool check_head(struct ingest *ingest, struct route *route, struct http_request *request,
+                       const struct ingest_peer *peer, struct ingest_answer *answer) {
     const struct config_endpoint *endpoint = answer->endpoint;
+    if (!is_allowed(endpoint, &peer->address)) {
+        answer_error(answer, 403, "this address may not post here");
+        return false;
+    }
     if (is_get(request) && endpoint->sender->answers_get) {
         answer_get(answer);
         return false;
@@ -217,24 +247,29 @@ static bool check_head(struct ingest *ingest, struct http_request *request,
         answer->headers = "Accept-Encoding: gzip\r\n"; /* RFC 9110, 12.5.3 */
         return false;
     }
-    return result == AUTH_OK || reserve_body(ingest, request, answer);
+    return take_quota(route, peer->now_us, answer) &&
+           (result == AUTH_OK || reserve_body(ingest, request, answer));
 }
 
 enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *request,
-                                struct ingest_answer *answer) {
+                                const struct ingest_peer *peer, struct ingest_answer *answer) {
     answer->headers = NULL;
     answer->reason = NULL;
-    answer->reserved = 0;
-    answer->endpoint = find_endpoint(ingest, request->path);
-    if (!answer->endpoint) {
+    answer->where[0] = 0;
+    answer->hold = (struct ingest_hold){0};
+    struct route *route = routes_find(ingest->routes, request->path);
+    answer->endpoint = route ? route->endpoint : NULL;
+    if (!route) {
         ingest->figures.refused++;
         answer_error(answer, 404, "no endpoint has this path");
         return INGEST_ANSWERED;
     }
     ingest->figures.requests++;
-    request->user = (void *)answer->endpoint;
-    if (check_head(ingest, request, answer))
+    if (check_head(ingest, route, request, peer, answer)) {
+        request->user = answer->hold.route = route;
+        routes_ref(route->routes);
         return INGEST_GO_ON;
+    }
     ingest->figures.refused += answer->status >= 400;
     return INGEST_ANSWERED;
 }
@@ -312,13 +347,40 @@ static bool check_signature(const struct http_request *request, int64_t now_us,
     return false;
 }
 
+/* What stands for the sender's own notion of an event's identity, where the configuration says so:
+ * the batch numbers the events that share it. */
+static void set_identity(struct batch *batch, const struct config_endpoint *endpoint,
+                         const struct http_request *request, struct span body,
+                         struct identity *identity) {
+    struct span value = body;
+    batch->own_identity = endpoint->identity != CONFIG_IDENTITY_SENDER;
+    batch->identity = NULL;
+    if (endpoint->identity == CONFIG_IDENTITY_NONE)
+        return;
+    if (endpoint->identity == CONFIG_IDENTITY_HEADER)
+        value = http_request_field(request, span_from_string(endpoint->identity_header));
+    else if (endpoint->identity == CONFIG_IDENTITY_SENDER && endpoint->sender->identity_header)
+        value = http_request_field(request, span_from_string(endpoint->sender->identity_header));
+    else if (endpoint->identity == CONFIG_IDENTITY_SENDER)
+        return;
+    batch->own_identity = true;
+    if (span_is_absent(value) || value.len == 0)
+        return;
+    identity_init(identity, span_from_string(endpoint->name));
+    identity_add(identity, value);
+    batch->identity = identity;
+}
+
 void ingest_request(struct ingest *ingest, const struct http_request *request, int64_t now_us,
                     struct ingest_answer *answer) {
     struct batch *batch = &ingest->batch;
-    const struct config_endpoint *endpoint = request->user;
+    const struct route *route = request->user;
+    const struct config_endpoint *endpoint = route->endpoint;
+    struct identity identity;
 
     answer->headers = NULL;
     answer->reason = NULL;
+    answer->where[0] = 0;
     answer->endpoint = endpoint;
     struct span body;
     if (!check_signature(request, now_us, answer) || !decode_body(ingest, request, &body, answer)) {
@@ -328,12 +390,17 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
     }
     batch_begin(batch, ingest->ring, span_from_string(endpoint->name),
                 span_from_string(endpoint->sender->name), now_us);
+    set_identity(batch, endpoint, request, body, &identity);
     int rc = read_body(ingest, body, answer);
     if (rc == 0) {
         batch_commit(batch);
         ingest->figures.accepted += batch->accepted;
         ingest->figures.duplicates += batch->duplicates;
         ingest->figures.rejected += batch->rejected;
+        if (batch->rejected) {
+            answer->reason = "parts of it are not this sender's shape";
+            snprintf(answer->where, sizeof answer->where, "%s", batch->first_rejection.path);
+        }
         answer_accepted(answer, batch);
     } else {
         batch_abort(batch);

@@ -191,3 +191,35 @@ void log_write(enum log_level level, const char *message, ...) {
     write_line(&line);
     errno = saved_errno;
 }
+
+/* --- reasons -----------------------------------------------------------------------------------
+ */
+
+static struct {
+    const char *reason;
+    uint64_t until_ms; /* when the count begins again */
+    unsigned lines;
+    uint64_t suppressed;
+} limits[LOG_LIMIT_REASONS];
+
+bool log_admit(const char *reason, uint64_t *suppressed) {
+    uint64_t now_ms = clock_monotonic_ms();
+    unsigned i = 0;
+    /* Reasons past the last place share it: they are static text, so that is a matter of our code.
+     */
+    while (i < LOG_LIMIT_REASONS - 1 && limits[i].reason && limits[i].reason != reason)
+        i++;
+    limits[i].reason = reason;
+    if (now_ms >= limits[i].until_ms) {
+        limits[i].until_ms = now_ms + LOG_LIMIT_MS;
+        limits[i].lines = 0;
+    }
+    if (limits[i].lines >= LOG_LIMIT_LINES) {
+        limits[i].suppressed++;
+        return false;
+    }
+    limits[i].lines++;
+    *suppressed = limits[i].suppressed;
+    limits[i].suppressed = 0;
+    return true;
+}

@@ -4,6 +4,7 @@
 #define ROLLCALL_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/err.h"
 #include "util/span.h"
@@ -19,5 +20,11 @@ bool log_enabled(enum log_level level);
  * KiB are left out (cut=true says so). A value may be NULL: it is written as "". Leaves errno
  * alone. */
 void log_write(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+/* For lines that a peer can cause at will: whether one more may be written for that reason (static
+ * text, told apart by its address), LOG_LIMIT_LINES in any LOG_LIMIT_MS. Where it may, *suppressed
+ * is how many were not since the last that was: the line should say so. */
+enum { LOG_LIMIT_LINES = 10, LOG_LIMIT_MS = 10 * 1000, LOG_LIMIT_REASONS = 64 };
+bool log_admit(const char *reason, uint64_t *suppressed);
 
 #endif

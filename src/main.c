@@ -10,6 +10,7 @@
 #include "config.h"
 #include "log.h"
 #include "server.h"
+#include "util/clock.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -25,7 +26,8 @@ static const char usage[] =
     "  -h, --help          this text\n"
     "  -V, --version       the version\n"
     "\n"
-    "Signals: SIGTERM and SIGINT answer what is under way, then exit; a second one exits at once.\n"
+    "Signals: SIGHUP reads the configuration, its secrets and certificates again, all or nothing;\n"
+    "SIGTERM and SIGINT answer what is under way, then exit; a second one exits at once.\n"
     "Exit codes: 0 done, 1 failed at run time, 2 bad usage or configuration.\n";
 
 struct options {
@@ -82,19 +84,20 @@ static int parse_options(int argc, char **argv, struct options *options, bool *d
     return EXIT_DONE;
 }
 
-static int run(const struct config *config) {
+static int run(struct config *config, const char *config_path) {
     struct server *server;
     char error[512];
     uv_loop_t loop;
 
     CRYPTO_library_init();
+    signal(SIGHUP, SIG_IGN);  /* until it can be acted on */
     signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of its write, not of the node */
     int rc = uv_loop_init(&loop);
     if (rc) {
         fprintf(stderr, "rollcalld: event loop: %s\n", uv_strerror(rc));
         return EXIT_FAILED;
     }
-    if (server_new(&server, &loop, config, error, sizeof error)) {
+    if (server_new(&server, &loop, config, config_path, error, sizeof error)) {
         fprintf(stderr, "rollcalld: %s\n", error);
         uv_loop_close(&loop);
         return EXIT_FAILED;
@@ -103,6 +106,40 @@ static int run(const struct config *config) {
     server_free(server);
     uv_loop_close(&loop);
     return rc ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* --- --check -----------------------------------------------------------------------------------
+ */
+
+struct findings {
+    const char *path;
+    unsigned line, problems;
+};
+
+static void on_finding(void *context, enum tls_severity severity, const char *text) {
+    struct findings *findings = context;
+    fprintf(stderr, "%s:%u: %s%s\n", findings->path, findings->line,
+            severity == TLS_WARNING ? "warning: " : "", text);
+    findings->problems += severity == TLS_PROBLEM;
+}
+
+/* What the configuration names and config_load does not read: certificate, key, client_ca. */
+static int check(const struct config *config, const char *path) {
+    const unsigned lines[] = {[TLS_CERTIFICATE] = config->certificate_line,
+                              [TLS_PRIVATE_KEY] = config->private_key_line,
+                              [TLS_CLIENT_CA] = config->client_ca_line};
+    struct findings findings = {path, config->certificate_line, 0};
+    const struct tls_check tls_check = {clock_realtime_us() / 1000000, on_finding, &findings};
+    const struct tls_files files = server_tls_files(config);
+    struct tls_error error = {.message = "out of memory"};
+    struct tls_context *tls;
+    if (tls_context_new(&tls, &files, &error)) {
+        fprintf(stderr, "%s:%u: %s\n", path, lines[error.which], error.message);
+        return EXIT_USAGE;
+    }
+    tls_context_check(tls, &tls_check);
+    tls_context_unref(tls);
+    return findings.problems ? EXIT_USAGE : EXIT_DONE;
 }
 
 int main(int argc, char **argv) {
@@ -115,12 +152,14 @@ int main(int argc, char **argv) {
         return rc;
     if (config_load(&config, options.config, stderr))
         return EXIT_USAGE;
+    if (options.check)
+        rc = check(config, options.config);
     if (options.dump)
         config_dump(config, stdout);
     if (!options.dump && !options.check) {
         log_init((enum log_level)config->log_level, config->log_json);
-        rc = run(config);
+        rc = run(config, options.config);
     }
-    config_free(config);
+    config_unref(config);
     return rc;
 }

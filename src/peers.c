@@ -1,26 +1,19 @@
 /* Connections by address; see peers.h. */
 #include "peers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "address.h"
 #include "util/hash.h"
 
 int peers_init(struct peers *peers) {
     for (int i = 0; i < PEERS_BUCKETS; i++)
         list_init(&peers->buckets[i]);
     return getrandom(&peers->seed, sizeof peers->seed, 0) == sizeof peers->seed ? 0 : -errno;
-}
-
-static struct in6_addr address_of(const struct sockaddr_storage *address) {
-    struct in6_addr result = {0};
-    if (address->ss_family == AF_INET6)
-        return ((const struct sockaddr_in6 *)address)->sin6_addr;
-    result.s6_addr[10] = result.s6_addr[11] = 0xff;
-    memcpy(&result.s6_addr[12], &((const struct sockaddr_in *)address)->sin_addr, 4);
-    return result;
 }
 
 static struct list *bucket_of(struct peers *peers, const struct in6_addr *address) {
@@ -34,7 +27,10 @@ static struct list *bucket_of(struct peers *peers, const struct in6_addr *addres
 
 struct peer *peers_acquire(struct peers *peers, const struct sockaddr_storage *address,
                            unsigned max, bool *full) {
-    struct in6_addr wanted = address_of(address);
+    struct in6_addr wanted = {0};
+    bool known = address_from_sockaddr(address, &wanted);
+    assert(known); /* listeners are IPv4 and IPv6 only */
+    (void)known;
     struct list *bucket = bucket_of(peers, &wanted);
 
     *full = false;

@@ -316,34 +316,120 @@ void sender_drop_zero(struct event *event, enum event_field field) {
         event->present &= ~(1ULL << field);
 }
 
-/* --- Leftovers ----------------------------------------------------------------------------------
+/* --- What stands around events ------------------------------------------------------------------
  */
 
-void sender_enclosing_init(struct sender_enclosing *enclosing, const struct json_doc *doc,
-                           uint32_t object, unsigned left) {
-    enclosing->any = left > 0;
-    enclosing->once = false;
-    if (!left)
+/* A carrier that turns out to be a repeat has been copied in vain. Were that done over and over, a
+ * body of repeats in front of a large text would take minutes; so a level's text is copied this
+ * many times its object's length at the most. */
+enum { TRIED_TIMES = 8, WALK_SHARE = 64 };
+
+static size_t fields_len(const struct event *event, uint64_t fields) {
+    size_t len = 0;
+    for (; fields; fields &= fields - 1)
+        len += event->fields[__builtin_ctzll(fields)].len;
+    return len;
+}
+
+/* Makes a text of what is left of the object, if it is short enough for one. */
+static void write_leftovers(struct sender_enclosing *enclosing) {
+    enclosing->extra_len = event_leftovers_bound(enclosing->doc, enclosing->object);
+    enclosing->extra = (struct event_extra){.doc = enclosing->doc, .object = enclosing->object};
+    if (enclosing->extra_len > SENDER_MAX_REPEATED_BYTES)
         return;
-    enclosing->once = event_leftovers_bound(doc, object) > SENDER_MAX_REPEATED_BYTES;
-    if (enclosing->once) {
-        enclosing->extra = (struct event_extra){.doc = doc, .object = object};
-    } else {
-        size_t len = event_leftovers_write(doc, object, enclosing->text);
-        enclosing->extra = (struct event_extra){.members = span_from(enclosing->text, len)};
+    enclosing->extra_len =
+        event_leftovers_write(enclosing->doc, enclosing->object, enclosing->text);
+    enclosing->extra =
+        (struct event_extra){.members = span_from(enclosing->text, enclosing->extra_len)};
+}
+
+void sender_enclosing_init(struct sender_enclosing *enclosing, struct sender_enclosing *outer,
+                           uint64_t fields, struct json_doc *doc, uint32_t object, unsigned left) {
+    enclosing->outer = outer;
+    enclosing->fields = fields;
+    enclosing->extra_len = 0;
+    enclosing->told = false;
+    enclosing->tries = (size_t)doc->nodes[object].len * TRIED_TIMES;
+    enclosing->doc = doc;
+    enclosing->object = object;
+    if (left)
+        write_leftovers(enclosing);
+}
+
+/* Takes every member that is too long to be repeated: it has been told, and is of no further use.
+ */
+static void drop_long_leftovers(struct json_doc *doc, uint32_t object) {
+    uint32_t end = doc->nodes[object].next;
+    for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
+        if (!(doc->nodes[key].flags & JSON_TAKEN)) {
+            if (doc->nodes[key].len + doc->nodes[key + 1].len > SENDER_LONG_MEMBER_BYTES)
+                mark_whole(doc, key);
+        } else if (json_type(doc, key + 1) == JSON_OBJECT &&
+                   !(doc->nodes[key + 1].flags & JSON_TAKEN)) {
+            drop_long_leftovers(doc, key + 1);
+        }
     }
 }
 
+static void set_told(struct sender_enclosing *enclosing) {
+    enclosing->told = true;
+    if (enclosing->extra_len <= SENDER_LONG_MEMBER_BYTES)
+        return;
+    drop_long_leftovers(enclosing->doc, enclosing->object);
+    write_leftovers(enclosing);
+}
+
+/* What of it an event repeats that has so many bytes of its own. */
+static uint64_t short_fields(const struct event *event, uint64_t fields, size_t *room) {
+    uint64_t repeated = 0;
+    for (; fields; fields &= fields - 1) {
+        unsigned field = (unsigned)__builtin_ctzll(fields);
+        if (event->fields[field].len > *room)
+            continue;
+        *room -= event->fields[field].len;
+        repeated |= 1ULL << field;
+    }
+    return repeated;
+}
+
 void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t object,
-                      unsigned left, struct sender_enclosing *enclosing) {
-    event->extra_count = 0;
-    bool around = enclosing && enclosing->any;
-    if (!left && !around)
-        return;
-    event->extra[event->extra_count++] = left ? (struct event_extra){.doc = doc, .object = object}
-                                              : (struct event_extra){.members = SPAN("")};
-    if (!around)
-        return;
-    event->extra[event->extra_count++] = enclosing->extra;
-    enclosing->any = !enclosing->once;
+                      unsigned left, const struct sender_enclosing *enclosing) {
+    size_t own = doc->nodes[object].len;
+    if (own < SENDER_ALWAYS_REPEATED_BYTES)
+        own = SENDER_ALWAYS_REPEATED_BYTES;
+    size_t room = own;
+    unsigned count = 1; /* up to the outermost level that has something */
+    event->extra[0] = left ? (struct event_extra){.doc = doc, .object = object}
+                           : (struct event_extra){.members = SPAN("")};
+    event->extra_count = left ? 1 : 0;
+    for (; enclosing; enclosing = enclosing->outer, count++) {
+        bool is_told = enclosing->told;
+        event->present |=
+            is_told ? short_fields(event, enclosing->fields, &room) : enclosing->fields;
+        bool is_short =
+            enclosing->extra_len <= SENDER_MAX_REPEATED_BYTES && enclosing->extra_len <= own;
+        event->extra[count] = (struct event_extra){.members = SPAN("")};
+        if (enclosing->extra_len && (!is_told || is_short)) {
+            event->extra[count] = enclosing->extra;
+            event->extra_count = count + 1;
+        }
+    }
+}
+
+int sender_emit(struct batch *batch, struct event *event, const struct identity *identity,
+                struct sender_enclosing *enclosing) {
+    unsigned accepted = batch->accepted;
+    int rc = batch_emit(batch, event, identity);
+    bool is_kept = batch->accepted != accepted;
+    for (; enclosing && !rc; enclosing = enclosing->outer) {
+        if (enclosing->told)
+            continue;
+        size_t cost = enclosing->extra_len + fields_len(event, enclosing->fields) +
+                      enclosing->doc->nodes[enclosing->object].len / WALK_SHARE;
+        if (is_kept || cost > enclosing->tries)
+            set_told(enclosing);
+        else
+            enclosing->tries -= cost;
+    }
+    return rc;
 }

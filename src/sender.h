@@ -16,7 +16,8 @@
 #include "util/err.h"
 #include "util/span.h"
 
-struct batch; /* batch.h: takes the events of one POST */
+struct batch;    /* batch.h: takes the events of one POST */
+struct identity; /* identity.h */
 
 /* What is wrong with a body, and where: a path such as "[0].observations[2].clientMac", or
  * "(root)". The message is our own static text without quotes; both are cut where they are longer.
@@ -52,8 +53,9 @@ struct sender {
     bool answers_get; /* it may look by GET or HEAD whether its URL is there: answered 200 */
     bool empty_is_validation; /* an empty POST asks whether the URL is there, too */
     const char
-        *answer_headers;  /* fields of every answer on its path, each ending in CRLF, or NULL */
-    bool wants_validator; /* the GET wants the endpoint's `validator` back */
+        *answer_headers; /* fields of every answer on its path, each ending in CRLF, or NULL */
+    const char *identity_header; /* a field that tells deliveries apart, or NULL */
+    bool wants_validator;        /* the GET wants the endpoint's `validator` back */
     /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject). */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;
 };
@@ -130,28 +132,47 @@ void sender_drop_null_island(struct event *event, enum event_field lat, enum eve
 /* Unsets a number for which zero means that the sender does not know it. */
 void sender_drop_zero(struct event *event, enum event_field field);
 
-/* --- What is left of an object that several events stand in ------------------------------------
+/* --- What stands around events ------------------------------------------------------------------
  */
 
-/* Each event under the object repeats its leftovers, as no event knows the others. That could make
- * a great many bytes of few: leftovers of more than SENDER_MAX_REPEATED_BYTES (as they came, with
- * their names) stand in the first event only. */
-enum { SENDER_MAX_REPEATED_BYTES = 512 };
+/* An object that events stand in: an access point with its observations, a post with its clients.
+ * Its fields, and what no field has taken of it, belong to each of these events, as none knows the
+ * others. If all of it were repeated without bound, a body of a megabyte could make a gigabyte of
+ * lines. So the first event that is kept carries all of it, and each further one repeats
+ *   - of the fields as many as are not longer, together, than the event itself is (as it came), and
+ *   - of what is left the members of at most SENDER_LONG_MEMBER_BYTES, where they are not longer,
+ *     together, than the event itself, and not longer than SENDER_MAX_REPEATED_BYTES.
+ * SENDER_ALWAYS_REPEATED_BYTES of either are repeated by an event of any size. */
+enum {
+    SENDER_MAX_REPEATED_BYTES = 512,
+    SENDER_LONG_MEMBER_BYTES = 128,
+    SENDER_ALWAYS_REPEATED_BYTES = 128,
+};
 struct sender_enclosing {
-    struct event_extra extra;
-    bool any;  /* there is something left */
-    bool once; /* too much to be repeated */
+    struct sender_enclosing *outer; /* what is around it; NULL for nothing */
+    uint64_t fields;                /* its own, as bits of event.present */
+    struct event_extra extra;       /* what is left of it */
+    size_t extra_len;               /* at the most; 0: nothing */
+    bool told;                      /* an event that carries all of it is in the batch */
+    size_t tries;                   /* bytes that may be copied until one is: see sender.c */
+    struct json_doc *doc;
+    uint32_t object;
     char text[SENDER_MAX_REPEATED_BYTES];
 };
 
-/* `left` is what sender_take_members has answered for the object (and for those that were looked
- * into inside it). The document outlives it. */
-void sender_enclosing_init(struct sender_enclosing *enclosing, const struct json_doc *doc,
-                           uint32_t object, unsigned left);
-/* Sets what goes to the event's `extra`: what is left of its own object, and of the one around it
- * (NULL where there is none). Call it when the event is sure to be emitted. */
+/* `fields` are those that the object has given to the event, and no event inside sets one of them.
+ * `left` is what sender_take_members has answered for the object (and for those that were looked
+ * into inside it). The document and `outer` outlive it. */
+void sender_enclosing_init(struct sender_enclosing *enclosing, struct sender_enclosing *outer,
+                           uint64_t fields, struct json_doc *doc, uint32_t object, unsigned left);
+/* Adds to the event what is around it (NULL: nothing), and sets what goes to its `extra`; `object`
+ * is its own. */
 void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t object,
-                      unsigned left, struct sender_enclosing *enclosing);
+                      unsigned left, const struct sender_enclosing *enclosing);
+/* Emits an event that was given to sender_set_extra with the same `enclosing`. Where it is not kept
+ * (a repeat of an earlier POST's), the next one carries all. As batch_emit. */
+int sender_emit(struct batch *batch, struct event *event, const struct identity *identity,
+                struct sender_enclosing *enclosing) MUST_CHECK;
 
 /* --- The end of a parse ------------------------------------------------------------------------
  */

@@ -22,12 +22,17 @@
 #include "peers.h"
 #include "ring.h"
 #include "tls.h"
+#include "util/clock.h"
 #include "util/wheel.h"
 
 enum {
     LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
     FEED_MAX_READERS = 1024,
 };
+
+/* The signals that the node acts on. */
+static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
+enum { SIGNALS = sizeof signal_numbers / sizeof *signal_numbers };
 
 struct listener {
     uv_tcp_t tcp;
@@ -37,7 +42,8 @@ struct listener {
 
 struct server {
     uv_loop_t *loop;
-    const struct config *config;
+    const char *config_path;
+    struct config *config; /* counted */
     struct tls_context *tls;
     struct ring *ring;
     struct feed *feed;
@@ -48,12 +54,16 @@ struct server {
     struct listener *listeners[CONFIG_MAX_LISTEN];
     uv_timer_t tick, drain_timer;
     uv_check_t check;
-    uv_signal_t signals[2];
-    bool handles_open; /* of the five above */
+    uv_signal_t signals[SIGNALS];
+    bool handles_open; /* of all above */
     uint64_t fed_seq;  /* ring_next_seq when the feed was last woken */
     uint64_t refused;  /* connections past a limit */
     bool draining, feed_draining;
 };
+
+struct tls_files server_tls_files(const struct config *config) {
+    return (struct tls_files){config->certificate, config->private_key, config->client_ca};
+}
 
 /* --- the loop's turn -----------------------------------------------------------------------------
  */
@@ -104,22 +114,109 @@ static void on_connection(uv_stream_t *stream, int status) {
         server->refused++;
 }
 
+/* --- the configuration ---------------------------------------------------------------------------
+ */
+
+static void on_finding(void *context, enum tls_severity severity, const char *text) {
+    const struct server *server = context;
+    (void)severity; /* it is served all the same: that may help, refusing to cannot */
+    log_write(LOG_WARNING, "certificate", "file", server->config->certificate, "reason", text,
+              NULL);
+}
+
+static void check_certificate(struct server *server) {
+    const struct tls_check check = {clock_realtime_us() / 1000000, on_finding, server};
+    tls_context_check(server->tls, &check);
+}
+
+static void set_limits(struct server *server) {
+    const struct config *config = server->config;
+    struct conn_shared *conns = server->conns;
+    conns->limits = (struct http_limits){config->max_header_bytes, config->max_body_bytes};
+    conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
+                                             config->keepalive_timeout_ms};
+}
+
+/* Everything that a new configuration brings, made before anything is changed by it. */
+struct change {
+    struct config *config;
+    struct tls_context *tls;
+    struct ingest_parts parts;
+};
+
+static int prepare_change(struct server *server, struct change *change, FILE *errors) {
+    struct tls_error tls_error = {.message = "out of memory"};
+    int rc = config_load(&change->config, server->config_path, errors);
+    rc = rc ? rc : config_check_reload(server->config, change->config, server->config_path, errors);
+    if (rc)
+        return rc;
+    const struct tls_files files = server_tls_files(change->config);
+    rc = tls_context_new(&change->tls, &files, &tls_error);
+    if (rc)
+        fprintf(errors, "%s\n", tls_error.message);
+    if (rc == 0 && (rc = ingest_prepare(&server->ingest, change->config, &change->parts)))
+        fprintf(errors, "out of memory\n");
+    return rc;
+}
+
+static void apply_change(struct server *server, struct change *change) {
+    log_init((enum log_level)change->config->log_level, change->config->log_json);
+    ingest_apply(&server->ingest, &change->parts);
+    tls_context_unref(server->tls);
+    config_unref(server->config);
+    server->tls = change->tls; /* sessions under way keep theirs */
+    server->config = change->config;
+    set_limits(server);
+    check_certificate(server);
+}
+
+/* Each mistake on a line of its own, as --check prints them. */
+static void log_mistakes(char *text) {
+    char *line;
+    while ((line = strsep(&text, "\n")))
+        if (*line)
+            log_write(LOG_ERROR, "configuration", "reason", line, NULL);
+}
+
+/* SIGHUP: all or nothing. */
+static void reload(struct server *server) {
+    struct change change = {0};
+    char *text = NULL;
+    size_t len;
+    FILE *errors = open_memstream(&text, &len);
+    int rc = errors ? prepare_change(server, &change, errors) : -ENOMEM;
+    if (errors)
+        fclose(errors);
+    if (rc == 0) {
+        apply_change(server, &change);
+        log_write(LOG_INFO, "configuration reloaded", "file", server->config_path, NULL);
+    } else {
+        log_mistakes(text);
+        log_write(LOG_ERROR, "reload failed: the running configuration stays", "file",
+                  server->config_path, NULL);
+        ingest_discard(&change.parts);
+        tls_context_unref(change.tls);
+        config_unref(change.config);
+    }
+    free(text);
+}
+
 /* --- the end -------------------------------------------------------------------------------------
  */
 
 /* libuv puts the default action back as a signal handle closes: a late signal would kill what has
  * ended well. They are held until they are ignored, so that no moment lies between the two. */
 static void close_signals(struct server *server) {
-    sigset_t ending;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL);
-    uv_close((uv_handle_t *)&server->signals[0], NULL);
-    uv_close((uv_handle_t *)&server->signals[1], NULL);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGINT, SIG_IGN);
-    pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    for (unsigned i = 0; i < SIGNALS; i++)
+        sigaddset(&set, signal_numbers[i]);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+        signal(signal_numbers[i], SIG_IGN);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void close_handles(struct server *server) {
@@ -198,6 +295,11 @@ static void drain(struct server *server) {
 
 static void on_signal(uv_signal_t *handle, int number) {
     struct server *server = handle->data;
+    if (number == SIGHUP) {
+        if (!server->draining)
+            reload(server);
+        return;
+    }
     const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
     if (server->draining) {
         log_write(LOG_WARNING, "second signal: ending at once", "signal", name, NULL);
@@ -217,10 +319,13 @@ static int fail(char *error, size_t error_len, const char *what, const char *why
 }
 
 static int open_tls(struct server *server, char *error, size_t error_len) {
-    struct tls_error tls_error = {"out of memory"};
-    int rc = tls_context_new(&server->tls, server->config->certificate, server->config->private_key,
-                             &tls_error);
-    return rc ? fail(error, error_len, "certificate", tls_error.message) : 0;
+    struct tls_error tls_error = {.message = "out of memory"};
+    const struct tls_files files = server_tls_files(server->config);
+    int rc = tls_context_new(&server->tls, &files, &tls_error);
+    if (rc)
+        return fail(error, error_len, "certificate", tls_error.message);
+    check_certificate(server);
+    return 0;
 }
 
 static int open_ring(struct server *server, char *error, size_t error_len) {
@@ -247,21 +352,18 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
 }
 
 static int open_conns(struct server *server, char *error, size_t error_len) {
-    const struct config *config = server->config;
     struct conn_shared *conns = calloc(1, sizeof *conns);
     if (!conns)
         return fail(error, error_len, "connections", "out of memory");
     conns->loop = server->loop;
     conns->ingest = &server->ingest;
     conns->wheel = &server->wheel;
-    conns->limits = (struct http_limits){config->max_header_bytes, config->max_body_bytes};
-    conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
-                                             config->keepalive_timeout_ms};
     conns->context = server;
     conns->turn_end = UINT64_MAX;
     conns->round = 1; /* a new connection's is 0 */
     list_init(&conns->conns);
     server->conns = conns;
+    set_limits(server);
     return 0;
 }
 
@@ -276,20 +378,21 @@ static int open_handles(struct server *server) {
     int rc = uv_timer_init(loop, &server->tick);
     rc = rc ? rc : uv_timer_init(loop, &server->drain_timer);
     rc = rc ? rc : uv_check_init(loop, &server->check);
-    rc = rc ? rc : uv_signal_init(loop, &server->signals[0]);
-    rc = rc ? rc : uv_signal_init(loop, &server->signals[1]);
+    for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
+        rc = uv_signal_init(loop, &server->signals[i]);
     if (rc)
         return rc;
     server->handles_open = true;
     open_handle(server, (uv_handle_t *)&server->tick);
     open_handle(server, (uv_handle_t *)&server->drain_timer);
     open_handle(server, (uv_handle_t *)&server->check);
-    open_handle(server, (uv_handle_t *)&server->signals[0]);
-    open_handle(server, (uv_handle_t *)&server->signals[1]);
+    for (unsigned i = 0; i < SIGNALS; i++)
+        open_handle(server, (uv_handle_t *)&server->signals[i]);
     rc = uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     rc = rc ? rc : uv_check_start(&server->check, on_check);
-    rc = rc ? rc : uv_signal_start(&server->signals[0], on_signal, SIGTERM);
-    return rc ? rc : uv_signal_start(&server->signals[1], on_signal, SIGINT);
+    for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
+        rc = uv_signal_start(&server->signals[i], on_signal, signal_numbers[i]);
+    return rc;
 }
 
 static void format_address(const struct sockaddr_storage *address, char *dst, size_t len) {
@@ -305,6 +408,19 @@ static void format_address(const struct sockaddr_storage *address, char *dst, si
     }
 }
 
+/* So that several nodes may listen on one port: the kernel spreads the connections (socket(7)). */
+static int share_port(struct listener *listener, int family) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), yes = 1;
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes)) {
+        int rc = uv_translate_sys_error(errno);
+        close(fd);
+        return rc;
+    }
+    return uv_tcp_open(&listener->tcp, fd);
+}
+
 static int bind_listener(struct listener *listener, const struct config_address *wanted) {
     struct sockaddr_storage address = {0};
     int len = sizeof address;
@@ -314,6 +430,8 @@ static int bind_listener(struct listener *listener, const struct config_address 
         rc = uv_ip6_addr(wanted->host, wanted->port, (struct sockaddr_in6 *)&address);
         flags = UV_TCP_IPV6ONLY; /* [::] and 0.0.0.0 stand side by side */
     }
+    if (rc == 0 && listener->server->config->reuse_port)
+        rc = share_port(listener, address.ss_family);
     rc = rc ? rc : uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, flags);
     rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
     rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
@@ -342,13 +460,14 @@ static int open_listener(struct server *server, unsigned i, char *error, size_t 
     return 0;
 }
 
-int server_new(struct server **out, uv_loop_t *loop, const struct config *config, char *error,
-               size_t error_len) {
+int server_new(struct server **out, uv_loop_t *loop, struct config *config, const char *config_path,
+               char *error, size_t error_len) {
     struct server *server = calloc(1, sizeof *server);
     if (!server)
         return fail(error, error_len, "start", "out of memory");
     server->loop = loop;
-    server->config = config;
+    server->config_path = config_path;
+    server->config = config_ref(config);
     wheel_init(&server->wheel, uv_now(loop));
     int rc = peers_init(&server->peers);
     if (rc)
@@ -390,5 +509,6 @@ void server_free(struct server *server) {
     ingest_deinit(&server->ingest);
     ring_free(server->ring);
     tls_context_unref(server->tls);
+    config_unref(server->config);
     free(server);
 }

@@ -21,17 +21,26 @@ enum { TLS_MAX_RECORD_PLAINTEXT = 16384 }; /* RFC 8446, 5.1 */
 /* The certificate, key and settings; sessions keep the context they began with. Counted. */
 struct tls_context;
 
+enum tls_file { TLS_CERTIFICATE, TLS_PRIVATE_KEY, TLS_CLIENT_CA };
+
 struct tls_error {
+    enum tls_file which;
     char message[256]; /* one line: the file, the reason, what to do */
 };
 
 enum { TLS_INVALID = 1 };
 
-/* Reads the PEM files, checks that the key is the certificate's. 0, TLS_INVALID (*error says which
- * file and why) or -ENOMEM. TLS 1.2 with ECDHE and AEAD only, TLS 1.3; ALPN http/1.1; session
- * tickets whose keys BoringSSL rotates; no 0-RTT, no renegotiation. */
-int tls_context_new(struct tls_context **context, const char *certificate_file,
-                    const char *private_key_file, struct tls_error *error) MUST_CHECK;
+/* PEM files. The certificate's holds its chain behind it. */
+struct tls_files {
+    const char *certificate, *private_key;
+    const char *client_ca; /* clients must show a certificate issued by one of these; NULL: none */
+};
+
+/* Reads the files, checks that the key is the certificate's. 0, TLS_INVALID (*error says which file
+ * and why) or -ENOMEM. TLS 1.2 with ECDHE and AEAD only, TLS 1.3; ALPN http/1.1; session tickets
+ * whose keys BoringSSL rotates; no 0-RTT, no renegotiation. */
+int tls_context_new(struct tls_context **context, const struct tls_files *files,
+                    struct tls_error *error) MUST_CHECK;
 /* The client's side, for the load generator: trusts what ca_file holds, or checks nothing for NULL.
  */
 int tls_context_new_client(struct tls_context **context, const char *ca_file,
@@ -40,6 +49,18 @@ struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 /* When the leaf certificate ends, Unix seconds; 0 for a client's context. */
 int64_t tls_context_not_after(const struct tls_context *context);
+
+enum tls_severity { TLS_PROBLEM, TLS_WARNING };
+enum { TLS_WARN_BEFORE_S = 14 * 86400 };
+
+struct tls_check {
+    int64_t now_s; /* Unix time */
+    /* Called for each finding, with one line of text that lives as long as the call. */
+    void (*found)(void *context, enum tls_severity severity, const char *text);
+    void *context;
+};
+/* Looks at the dates and the order of a server's own chain. */
+void tls_context_check(const struct tls_context *context, const struct tls_check *check);
 
 struct tls_session {
     struct ssl_st *ssl;

@@ -17,6 +17,7 @@
 #include "config.h"
 #include "config_value.h"
 #include "log.h"
+#include "privacy.h"
 #include "ring.h"
 
 #define GOOD_FILE "test/data/config/good.conf"
@@ -59,6 +60,14 @@ static int make_directory(void **state) {
     assert_int_equal(chdir(directory), 0);
     write_file("cert.pem", "x", 1);
     write_file("key.pem", "x", 1);
+    write_file("empty.txt", "\n", 1);
+    write_file("lines.txt", "a\nb\n", 4);
+    char bytes[515];
+    memset(bytes, 's', sizeof(bytes));
+    memcpy(bytes + 512, "\r\n", 2);
+    write_file("512.txt", bytes, 514);
+    memset(bytes, 's', sizeof(bytes));
+    write_file("513.txt", bytes, 513);
     assert_int_equal(setenv("ROLLCALL_TEST_DIR", "test/data/config", 1), 0);
     assert_int_equal(setenv("ROLLCALL_TEST_SECRET", "s3cret", 1), 0);
     assert_int_equal(setenv("ROLLCALL_TEST_EMPTY", "", 1), 0);
@@ -73,6 +82,10 @@ static int remove_directory(void **state) {
     assert_int_equal(chdir(directory), 0);
     unlink("cert.pem");
     unlink("key.pem");
+    unlink("empty.txt");
+    unlink("lines.txt");
+    unlink("512.txt");
+    unlink("513.txt");
     unlink("rollcall.conf");
     assert_int_equal(chdir(root), 0);
     return rmdir(directory);
@@ -100,7 +113,7 @@ static void expect_messages_of(const char *bytes, size_t len, const char *expect
     assert_int_equal(rc, *expected ? CONFIG_INVALID : 0);
     assert_true(*expected ? config == NULL : config != NULL);
     free(messages);
-    config_free(config);
+    config_unref(config);
 }
 
 static void expect_messages(const char *text, const char *expected) {
@@ -160,6 +173,16 @@ static void test_every_field(void **state) {
     assert_int_equal(config->dedupe_window_ms, 26 * 3600000);
     assert_int_equal(config->dedupe_max_ids, 5000);
     assert_int_equal(config->dedupe_mode, BATCH_MARK);
+    assert_string_equal(config->client_ca, "test/data/config/certificate.txt");
+    assert_int_equal(config->certificate_line, 8);
+    assert_int_equal(config->private_key_line, 9);
+    assert_int_equal(config->client_ca_line, 10);
+    assert_true(config->reuse_port);
+    assert_int_equal(config->privacy_mac, PRIVACY_PSEUDONYM);
+    assert_int_equal(config->privacy_personal, PRIVACY_DROP);
+    assert_int_equal(config->privacy_key->len, 22);
+    assert_memory_equal(config->privacy_key->bytes, "sixteen bytes at least", 22);
+    assert_int_equal(config->privacy_rotate_ms, 168 * 3600000);
     assert_int_equal(config->log_level, LOG_DEBUG);
     assert_true(config->log_json);
 
@@ -168,12 +191,23 @@ static void test_every_field(void **state) {
     assert_string_equal(hq->path, "/presence/hq");
     assert_string_equal(hq->sender->name, "aerohive");
     assert_int_equal(hq->auth, AUTH_TOKEN);
-    assert_int_equal(hq->secret_count, 3);
+    assert_int_equal(hq->secret_count, 4);
     check_secret(hq, 0, "s3cret");
     check_secret(hq, 1, "old-s3cret-secret");
     check_secret(hq, 2, "with = signs : and # marks;too");
+    check_secret(hq, 3, "secret of a file");
+    assert_string_equal(hq->secrets[3]->file, "test/data/config/secret.txt");
+    assert_int_equal(hq->allow_from_count, 3);
+    char range[ADDRESS_TEXT_BYTES];
+    address_format(&hq->allow_from[1], range);
+    assert_string_equal(range, "2001:db8::/32");
+    address_format(&hq->allow_from[2], range);
+    assert_string_equal(range, "198.51.100.7");
+    assert_int_equal(hq->rate_limit.count, 200);
+    assert_int_equal(hq->rate_limit.burst, 400);
+    assert_int_equal(hq->identity, CONFIG_IDENTITY_BODY);
     assert_true(hq->keep_unreadable);
-    assert_int_equal(hq->line, 34);
+    assert_int_equal(hq->line, 42);
 
     const struct config_endpoint *lab = hq->next;
     assert_string_equal(lab->name, "lab.2_x-Y");
@@ -182,14 +216,16 @@ static void test_every_field(void **state) {
     assert_int_equal(lab->auth, AUTH_NONE);
     assert_int_equal(lab->secret_count, 0);
     assert_false(lab->keep_unreadable);
-    assert_int_equal(lab->line, 42);
+    assert_int_equal(lab->identity, CONFIG_IDENTITY_HEADER);
+    assert_string_equal(lab->identity_header, "X-Delivery");
+    assert_int_equal(lab->line, 55);
 
     const struct config_endpoint *branch = lab->next;
     assert_string_equal(branch->path, "/presence/branch");
     assert_int_equal(branch->auth, AUTH_NONE);
     assert_int_equal(branch->keep_unreadable, branch->sender->keep_unreadable);
     assert_null(branch->next);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_defaults(void **state) {
@@ -216,7 +252,7 @@ static void test_defaults(void **state) {
     assert_false(config->log_json);
     assert_int_equal(config->endpoints->keep_unreadable,
                      config->endpoints->sender->keep_unreadable);
-    config_free(config);
+    config_unref(config);
 }
 
 /* A file and all that is said about it. */
@@ -272,7 +308,6 @@ static const struct {
      "rollcall.conf:9: unknown key \"sokcet_group\" in [server]; did you mean "
      "\"socket_group\"?\n"},
     {IN_SERVER "colour = red\n", "rollcall.conf:9: unknown key \"colour\" in [server]\n"},
-    {IN_SERVER "client_ca =\n", "rollcall.conf:9: unknown key \"client_ca\" in [server]\n"},
     {IN_SERVER "size = 1M\n",
      "rollcall.conf:9: unknown key \"size\" in [server]; it belongs into [ring]\n"},
     {IN_SERVER "Socket_Mode = 0600\n", "rollcall.conf:9: what stands before the \"=\" is no key of "
@@ -354,6 +389,52 @@ static const struct {
     {IN_SERVER "max_connections = ${ROLLCALL_TEST_SECRET}\n",
      "rollcall.conf:9: \"max_connections\" must be a whole number, not "
      "\"${ROLLCALL_TEST_SECRET}\"\n"},
+    /* Files of secrets. */
+    {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = /nowhere/s\n",
+     "rollcall.conf:12: cannot read the secret_file \"/nowhere/s\": No such file or directory\n"},
+    {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = .\n",
+     "rollcall.conf:12: cannot read the secret_file \".\": Is a directory\n"},
+    {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = empty.txt\n",
+     "rollcall.conf:12: the secret_file \"empty.txt\" is empty\n"},
+    {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = lines.txt\n",
+     "rollcall.conf:12: the secret_file \"lines.txt\" contains a control character, such as a "
+     "second line\n"},
+    {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = 513.txt\n",
+     "rollcall.conf:12: the secret_file \"513.txt\" holds more than 512 bytes: this is no "
+     "secret\n"},
+    /* Privacy. */
+    {IN_SERVER "[privacy]\nmac = hash\n",
+     "rollcall.conf:10: \"mac\" must be plain, pseudonym or drop, not \"hash\"\n"},
+    {IN_SERVER "[privacy]\npersonal = plain\n",
+     "rollcall.conf:10: \"personal\" must be keep, pseudonym or drop, not \"plain\"\n"},
+    {IN_SERVER "[privacy]\npersonal = drop\n",
+     "rollcall.conf:9: [privacy] has no \"key\"; without one, anyone could try out who an event is "
+     "about: write key = ${ROLLCALL_PRIVACY_KEY} or key_file = FILE\n"},
+    {IN_SERVER "[privacy]\nkey = fifteen bytes..\n",
+     "rollcall.conf:10: \"key\" has 15 bytes; 16 to 512 are allowed\n"},
+    {IN_SERVER "[privacy]\nkey = ****\n",
+     "rollcall.conf:10: \"key\" is masked, as --dump-config writes it; put the real one in\n"},
+    {IN_SERVER "[privacy]\nkey = sixteen bytes at least\nkey_file = 512.txt\n",
+     "rollcall.conf:11: there is a key already; one is enough\n"},
+    {IN_SERVER "[privacy]\nrotate = 59s\n",
+     "rollcall.conf:10: \"rotate\" must be from 1m to 8784h, not 59s\n"},
+    /* Who may post, how often, and what is the same. */
+    {IN_ENDPOINT "allow_from = 10.0.0.1/8\n",
+     "rollcall.conf:9: \"allow_from\" has \"10.0.0.1/8\", which sets bits behind its prefix; did "
+     "you mean \"10.0.0.0/8\"?\n"},
+    {IN_ENDPOINT "allow_from = 10.0.0.0/8, office\n",
+     "rollcall.conf:9: \"allow_from\" must be addresses or ranges such as 192.0.2.0/24 or "
+     "2001:db8::/32, not \"office\"\n"},
+    {IN_ENDPOINT "rate_limit = fast\n",
+     "rollcall.conf:9: \"rate_limit\" must be a rate such as 200/s, 200/s burst 400, 1000/m or "
+     "5000/h (1 to 1000000 each), not \"fast\"\n"},
+    {IN_ENDPOINT "identity = header\n",
+     "rollcall.conf:9: \"identity\" must be sender, body, header NAME or none, not \"header\"\n"},
+    {IN_ENDPOINT "identity = header A B\n",
+     "rollcall.conf:9: \"identity\" must be sender, body, header NAME or none, not \"header A "
+     "B\"\n"},
+    {IN_SERVER "reuse_port = true\n",
+     "rollcall.conf:9: \"reuse_port\" must be no or yes, not \"true\"\n"},
     /* Endpoints. */
     {SERVER "[endpoint lab]\n", "rollcall.conf:5: [endpoint lab] has no \"path\"\n"
                                 "rollcall.conf:5: [endpoint lab] has no \"provider\"\n"},
@@ -455,7 +536,7 @@ static void test_lines(void **state) {
     check_secret(config->endpoints->next, 0, "first");
     check_secret(config->endpoints->next, 1, "second");
     check_secret(config->endpoints->next, 2, "a;b");
-    config_free(config);
+    config_unref(config);
 
     /* Windows: a byte order mark and CR LF. */
     config = load_text("\xef\xbb\xbf[server]\r\ncertificate = cert.pem\r\nprivate_key = key.pem\r\n"
@@ -463,11 +544,96 @@ static void test_lines(void **state) {
                        "provider = json\r\nauth = none\r\n");
     assert_string_equal(config->socket, "s.sock");
     assert_string_equal(config->endpoints->path, "/lab");
-    config_free(config);
+    config_unref(config);
 
     const char nul[] = SERVER "socket_group = a\0dm\nrubbish\n";
     expect_messages_of(nul, sizeof(nul) - 1,
                        "rollcall.conf:5: the line contains a NUL byte: this is no text file\n");
+}
+
+/* A name alone is looked for where systemd puts credentials. */
+static void test_credentials(void **state) {
+    (void)state;
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", directory, 1), 0);
+    assert_int_equal(mkdir("elsewhere", 0700), 0);
+    assert_int_equal(chdir("elsewhere"), 0);
+    write_file("cert.pem", "x", 1);
+    write_file("key.pem", "x", 1);
+    struct config *config =
+        load_text(SERVER "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = 512.txt\n");
+    assert_int_equal(config->endpoints->secret_count, 1);
+    assert_int_equal(config->endpoints->secrets[0]->len, 512);
+    config_unref(config);
+    unlink("cert.pem");
+    unlink("key.pem");
+    unlink("rollcall.conf");
+    assert_int_equal(chdir(".."), 0);
+    assert_int_equal(rmdir("elsewhere"), 0);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void test_secrets_add_up(void **state) {
+    char text[4096] = SERVER "[endpoint hq]\npath = /hq\nprovider = aerohive\n";
+    (void)state;
+    for (int i = 0; i < CONFIG_MAX_SECRETS; i++)
+        strcat(text, i % 2 ? "secret_file = 512.txt\n" : "secret = words\n");
+    config_unref(load_text(text));
+    strcat(text, "secret_file = 512.txt\n");
+    expect_messages(text, "rollcall.conf:16: more than 8 secrets\n");
+}
+
+/* Ranges at their bound, and one more. */
+static void test_allow_from_bound(void **state) {
+    static char text[32768];
+    char line[64];
+    (void)state;
+    strcpy(text, IN_ENDPOINT);
+    for (int i = 0; i < CONFIG_MAX_ALLOW_FROM; i++) {
+        snprintf(line, sizeof(line), "allow_from = 10.0.0.%d\n", i);
+        strcat(text, line);
+    }
+    struct config *config = load_text(text);
+    assert_int_equal(config->endpoints->allow_from_count, CONFIG_MAX_ALLOW_FROM);
+    config_unref(config);
+    strcat(text, "allow_from = ::1\n");
+    expect_messages(text, "rollcall.conf:265: more than 256 ranges in \"allow_from\"\n");
+}
+
+static char *check_reload(const char *now_text, const char *next_text, int expected) {
+    struct config *now = load_text(now_text), *next = load_text(next_text);
+    char *messages;
+    size_t len;
+    FILE *errors = open_memstream(&messages, &len);
+    assert_non_null(errors);
+    assert_int_equal(config_check_reload(now, next, "c", errors), expected);
+    fclose(errors);
+    config_unref(now);
+    config_unref(next);
+    return messages;
+}
+
+/* What a running node can take over, and what only a restart changes. */
+static void test_reload(void **state) {
+    (void)state;
+    char *messages =
+        check_reload(IN_SERVER,
+                     SERVER "max_connections = 5\nheader_timeout = 1s\n[dedupe]\nmode = mark\n"
+                            "window = 1h\n[log]\nlevel = debug\n[endpoint other]\npath = /other\n"
+                            "provider = aerohive\nsecret = x\n",
+                     0);
+    assert_string_equal(messages, "");
+    free(messages);
+    messages = check_reload(IN_SERVER,
+                            IN_SERVER "socket_mode = 0600\nlisten = 127.0.0.1:1\nreuse_port = yes\n"
+                                      "[ring]\nsize = 1M\n[dedupe]\nmax_ids = 5\n",
+                            CONFIG_INVALID);
+    assert_string_equal(messages,
+                        "c: \"listen\" in [server] changes only when the node is restarted\n"
+                        "c: \"socket_mode\" in [server] changes only when the node is restarted\n"
+                        "c: \"reuse_port\" in [server] changes only when the node is restarted\n"
+                        "c: \"size\" in [ring] changes only when the node is restarted\n"
+                        "c: \"max_ids\" in [dedupe] changes only when the node is restarted\n");
+    free(messages);
 }
 
 static void test_line_bound(void **state) {
@@ -475,7 +641,7 @@ static void test_line_bound(void **state) {
     (void)state;
     snprintf(text, sizeof(text), IN_SERVER "socket_group = x ;%4078s\n", "");
     assert_int_equal(strlen(strstr(text, "socket_group")), 4096 + 1);
-    config_free(load_text(text));
+    config_unref(load_text(text));
     snprintf(text, sizeof(text), IN_SERVER "socket_group = x ;%4079s\nsocket_mode = 9\n", "");
     expect_messages(text, "rollcall.conf:9: the line is longer than 4096 bytes\n"
                           "rollcall.conf:10: \"socket_mode\" must be an octal file mode from 0000 "
@@ -510,7 +676,7 @@ static void test_value_bounds(void **state) {
                  TEN("pp") "ppp\nprovider = json\nauth = none\n");
     config = load_text(text);
     assert_int_equal(strlen(config->endpoints->path), 1024);
-    config_free(config);
+    config_unref(config);
     expect_messages(SERVER "[endpoint b]\npath = /" TEN(HUNDRED("p"))
                         TEN("pp") "pppp\nprovider = json\nauth = none\n",
                     "rollcall.conf:6: \"path\" is longer than 1024 bytes\n");
@@ -519,29 +685,29 @@ static void test_value_bounds(void **state) {
 #define TOKEN_ENDPOINT SERVER "[endpoint b]\npath = /b\nprovider = json\nauth = token\n"
     config = load_text(TOKEN_ENDPOINT "secret = " HUNDRED("secre") "twelve bytes\n");
     assert_int_equal(config->endpoints->secrets[0]->len, 512);
-    config_free(config);
+    config_unref(config);
     expect_messages(TOKEN_ENDPOINT "secret = " HUNDRED("secre") "twelve bytes.\n",
-                    "rollcall.conf:9: \"secret\" has 513 bytes; at most 512 are allowed\n");
+                    "rollcall.conf:9: \"secret\" has 513 bytes; 1 to 512 are allowed\n");
 
     /* Eight secrets, and one more. */
 #define FOUR_SECRETS "secret = a\nsecret = b\nsecret = c\nsecret = d\n"
     config = load_text(TOKEN_ENDPOINT FOUR_SECRETS FOUR_SECRETS);
     assert_int_equal(config->endpoints->secret_count, CONFIG_MAX_SECRETS);
-    config_free(config);
+    config_unref(config);
     expect_messages(TOKEN_ENDPOINT FOUR_SECRETS FOUR_SECRETS "secret = e\n",
-                    "rollcall.conf:17: more than 8 \"secret\" lines\n");
+                    "rollcall.conf:17: more than 8 secrets\n");
 
     /* A name of 64 bytes (of 65: among the mistakes), longer than inih's sections. */
     config = load_text(SERVER "[endpoint " TEN("abcdef") "abcd]\npath = /b\nprovider = json\n"
                                                          "auth = none\n");
     assert_int_equal(strlen(config->endpoints->name), 64);
-    config_free(config);
+    config_unref(config);
 
     /* A socket of 107 bytes, and one more. */
     config = load_text(LAB "[server]\ncertificate = cert.pem\nprivate_key = key.pem\n"
                            "socket = /" HUNDRED("s") "ssssss\n");
     assert_int_equal(strlen(config->socket), 107);
-    config_free(config);
+    config_unref(config);
     expect_messages(LAB "[server]\ncertificate = cert.pem\nprivate_key = key.pem\n"
                         "socket = /" HUNDRED("s") "sssssss\n",
                     "rollcall.conf:8: \"socket\" has 108 bytes; a Unix socket's path holds 107\n");
@@ -552,7 +718,7 @@ static void test_value_bounds(void **state) {
         strcat(text, "listen = 127.0.0.1:0\n");
     config = load_text(text);
     assert_int_equal(config->listen_count, CONFIG_MAX_LISTEN);
-    config_free(config);
+    config_unref(config);
     strcat(text, "listen = 127.0.0.1:0\n");
     expect_messages(text, "rollcall.conf:25: more than 16 \"listen\" lines\n");
 
@@ -563,7 +729,7 @@ static void test_value_bounds(void **state) {
     assert_int_equal(setenv("ROLLCALL_TEST_BIG", big, 1), 0);
     config = load_text(IN_SERVER "socket_group = ${ROLLCALL_TEST_BIG}\n");
     assert_string_equal(config->socket_group, big);
-    config_free(config);
+    config_unref(config);
     expect_messages(IN_SERVER "socket_group = ${ROLLCALL_TEST_BIG}b\n",
                     "rollcall.conf:9: \"socket_group\" is longer than 8191 bytes\n");
 }
@@ -586,7 +752,7 @@ static void test_number_bounds(void **state) {
     assert_int_equal(config->listen[0].port, 65535);
     assert_int_equal(config->socket_mode, 0777);
     assert_int_equal(config->ring_size_bytes, RING_MIN_BYTES);
-    config_free(config);
+    config_unref(config);
     expect_messages(IN_SERVER "max_connections_per_ip = 1000001\nheader_timeout = 99ms\n"
                               "body_timeout = 3601s\nmax_header_bytes = 1023\n"
                               "max_body_bytes = 1073741825\n[ring]\nsize = 1025G\n"
@@ -639,7 +805,7 @@ static void test_dump_masks_secrets(void **state) {
     assert_null(strstr(text, "with = signs"));
     assert_non_null(strstr(text, "secret = ****\nsecret = ****\nsecret = ****\n"));
     free(text);
-    config_free(config);
+    config_unref(config);
 }
 
 /* With the secrets put back, a dump loads, to a configuration whose dump is the same; test_every_
@@ -658,14 +824,14 @@ static void test_dump_loads_again(void **state) {
     again = load_good(path);
     check_secret(again->endpoints, 0, "ab-0");
     check_secret(again->endpoints, 2, "ab-2");
-    assert_int_equal(again->endpoints->secret_count, 3);
+    assert_int_equal(again->endpoints->secret_count, 4);
 
     char *first = dump(config), *second = dump(again);
     assert_string_equal(first, second);
     free(first);
     free(second);
-    config_free(config);
-    config_free(again);
+    config_unref(config);
+    config_unref(again);
 }
 
 static void test_dump_of_defaults(void **state) {
@@ -676,6 +842,7 @@ static void test_dump_of_defaults(void **state) {
                               "listen = 0.0.0.0:8443\n"
                               "certificate = cert.pem\n"
                               "private_key = key.pem\n"
+                              "client_ca =\n"
                               "socket = s.sock\n"
                               "socket_mode = 0660\n"
                               "socket_group =\n"
@@ -689,6 +856,7 @@ static void test_dump_of_defaults(void **state) {
                               "max_body_bytes = 8M\n"
                               "max_unauthenticated_body_bytes = 4M\n"
                               "max_unauthenticated_total = 64M\n"
+                              "reuse_port = no\n"
                               "\n"
                               "[ring]\n"
                               "size = 64M\n"
@@ -697,6 +865,11 @@ static void test_dump_of_defaults(void **state) {
                               "window = 4h\n"
                               "max_ids = 1000000\n"
                               "mode = drop\n"
+                              "\n"
+                              "[privacy]\n"
+                              "mac = plain\n"
+                              "personal = keep\n"
+                              "rotate = 24h\n"
                               "\n"
                               "[log]\n"
                               "level = info\n"
@@ -707,10 +880,13 @@ static void test_dump_of_defaults(void **state) {
                               "provider = json\n"
                               "auth = none\n"
                               "on_unreadable = refuse\n"
+                              "allow_from =\n"
+                              "rate_limit =\n"
+                              "identity = sender\n"
                               "validator =\n");
-    config_free(load_text(text));
+    config_unref(load_text(text));
     free(text);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_sizes(void **state) {
@@ -840,7 +1016,7 @@ static void expect_auth(const char *provider, const char *lines, enum auth_schem
         assert_string_equal(endpoint->auth_name, name);
     else
         assert_null(endpoint->auth_name);
-    config_free(config);
+    config_unref(config);
 }
 
 static void test_auth_schemes(void **state) {
@@ -898,6 +1074,10 @@ int main(void) {
         IN_DIRECTORY(test_all_mistakes_of_a_file),
         IN_DIRECTORY(test_unknown_provider_names_the_known),
         IN_DIRECTORY(test_lines),
+        IN_DIRECTORY(test_credentials),
+        IN_DIRECTORY(test_secrets_add_up),
+        IN_DIRECTORY(test_allow_from_bound),
+        IN_DIRECTORY(test_reload),
         IN_DIRECTORY(test_line_bound),
         IN_DIRECTORY(test_file_bound),
         IN_DIRECTORY(test_value_bounds),

@@ -252,7 +252,7 @@ static void test_extra_of_an_object(void **state) {
 
 static void test_extra_of_enclosing_objects(void **state) {
     struct event event;
-    struct json_doc doc = document("{\"a\":1,\"enclosing\":2}");
+    struct json_doc doc = document("{\"a\":1}");
     const struct event_extra object = {.doc = &doc}, none = {.members = SPAN("")},
                              text = {.members = SPAN("\"a\":3")};
     (void)state;
@@ -261,7 +261,7 @@ static void test_extra_of_enclosing_objects(void **state) {
     event.extra[0] = none;
     expect(&event, HEAD "}\n");
     event.extra[0] = object;
-    expect(&event, HEAD ",\"extra\":{\"a\":1,\"enclosing\":2}}\n");
+    expect(&event, HEAD ",\"extra\":{\"a\":1}}\n");
     event.extra_count = 2;
     event.extra[1] = text;
     expect(&event, HEAD ",\"extra\":{\"a\":1,\"enclosing\":{\"a\":3}}}\n");
@@ -277,6 +277,35 @@ static void test_extra_of_enclosing_objects(void **state) {
     event.extra[3] = text;
     expect(&event,
            HEAD ",\"extra\":{\"enclosing\":{\"enclosing\":{\"a\":1,\"enclosing\":{\"a\":3}}}}}\n");
+    forget(&doc);
+}
+
+/* "enclosing" is what is around, always: the sender's own gives way, at any depth of underscores.
+ */
+static void test_members_called_enclosing_give_way(void **state) {
+    struct event event;
+    struct json_doc doc =
+        document("{\"enclosing\":1,\"_enclosing\":2,\"__\\u0065nclosing\":3,\"_enclosing_\":4,"
+                 "\"xenclosing\":5,\"nclosing\":6,\"o\":{\"enclosing\":7}}");
+    static const char moved[] = "\"_enclosing\":1,\"__enclosing\":2,\"___\\u0065nclosing\":3,"
+                                "\"_enclosing_\":4,\"xenclosing\":5,\"nclosing\":6,"
+                                "\"o\":{\"enclosing\":7}";
+    char text[256], expected[512];
+    (void)state;
+    start(&event);
+    event.extra_count = 2;
+    event.extra[0] = event.extra[1] = (struct event_extra){.doc = &doc};
+    snprintf(expected, sizeof expected, HEAD ",\"extra\":{%s,\"enclosing\":{%s}}}\n", moved, moved);
+    expect(&event, expected);
+    assert_in_range(event_leftovers_bound(&doc, 0), sizeof moved - 1, sizeof text);
+    assert_int_equal(event_leftovers_write(&doc, 0, text), sizeof moved - 1);
+    assert_memory_equal(text, moved, sizeof moved - 1);
+    mark(&doc, 0, "enclosing", false); /* taken, and looked into */
+    mark(&doc, 0, "o", false);
+    event.extra_count = 1;
+    snprintf(expected, sizeof expected, HEAD ",\"extra\":{%s}}\n",
+             moved + sizeof "\"_enclosing\":1");
+    expect(&event, expected);
     forget(&doc);
 }
 
@@ -381,6 +410,7 @@ int main(void) {
         cmocka_unit_test(test_layout_at_the_bounds),
         cmocka_unit_test(test_extra_of_an_object),
         cmocka_unit_test(test_extra_of_enclosing_objects),
+        cmocka_unit_test(test_members_called_enclosing_give_way),
         cmocka_unit_test(test_leftovers_stay_in_their_bound),
         cmocka_unit_test(test_the_bound_holds_for_any_event),
     };

@@ -14,12 +14,16 @@
 
 enum { ENDPOINTS = 1000, RING_BYTES = 256 * 1024, REQUEST_BYTES = 1 << 20 };
 
-static struct config config;
+static struct config config = {.references = 1,
+                               .dedupe_mode = BATCH_DROP,
+                               .dedupe_max_ids = 1000,
+                               .dedupe_window_ms = 3600 * 1000};
 static struct config_endpoint endpoints[ENDPOINTS];
 static char names[ENDPOINTS][32], paths[ENDPOINTS][32];
 static struct config_secret secret = {"token", 5};
 static struct ring *ring;
 static struct ingest ingest;
+static struct ingest_peer peer = {IN6ADDR_LOOPBACK_INIT, 1767607933456789};
 
 /* The linker puts these in front of the library's own calls (--wrap): every allocation is counted.
  */
@@ -90,11 +94,13 @@ static void run(const char *head, const void *body, size_t len, struct ingest_an
     while ((step = http_step(&parser)) != HTTP_STEP_MORE) {
         assert_int_not_equal(step, HTTP_STEP_BAD);
         if (step == HTTP_STEP_HEAD)
-            answered = ingest_head(&ingest, parser.request, answer) == INGEST_ANSWERED;
+            answered = ingest_head(&ingest, parser.request, &peer, answer) == INGEST_ANSWERED;
         else if (!answered)
-            ingest_request(&ingest, parser.request, 1767607933456789, answer);
+            ingest_request(&ingest, parser.request, peer.now_us, answer);
     }
     assert_int_equal(http_feed_end(&parser), 0);
+    if (!answered)
+        ingest_release(&ingest, &answer->hold);
     http_parser_deinit(&parser);
 }
 
@@ -186,6 +192,128 @@ static void test_a_refused_post_leaves_nothing(void **state) {
     assert_int_equal(ring_next_seq(ring), seq);
 }
 
+#define COUNTS(accepted, duplicates)                                                               \
+    "{\"accepted\":" #accepted ",\"duplicates\":" #duplicates ",\"rejected\":0}\n"
+
+/* identity = ...: what of a request makes its events the same when they come again. */
+static void test_identity(void **state) {
+    (void)state;
+    endpoints[10].identity = CONFIG_IDENTITY_BODY;
+    endpoints[11].identity = CONFIG_IDENTITY_HEADER;
+    endpoints[11].identity_header = (char[]){"X-Delivery"};
+    endpoints[12].identity = CONFIG_IDENTITY_NONE;
+    /* json's own: a webhook-id where there is one. */
+    expect("POST /p/9 HTTP/1.1", "{\"same\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/9 HTTP/1.1", "{\"same\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/9 HTTP/1.1\r\nWebhook-Id: msg_1", "{\"same\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/9 HTTP/1.1\r\nWebhook-Id: msg_1", "{\"other\":1}", 200, COUNTS(0, 1));
+    expect("POST /p/9 HTTP/1.1\r\nWebhook-Id: msg_2", "{\"same\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/8 HTTP/1.1\r\nWebhook-Id: msg_1", "{\"same\":1}", 200, COUNTS(1, 0));
+    /* body */
+    expect("POST /p/10 HTTP/1.1", "{\"same\":2}", 200, COUNTS(1, 0));
+    expect("POST /p/10 HTTP/1.1\r\nWebhook-Id: msg_3", "{\"same\":2}", 200, COUNTS(0, 1));
+    expect("POST /p/10 HTTP/1.1", "{\"same\": 2}", 200, COUNTS(1, 0));
+    /* header */
+    expect("POST /p/11 HTTP/1.1\r\nx-delivery: 7", "{\"a\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/11 HTTP/1.1\r\nx-delivery: 7", "{\"a\":2}", 200, COUNTS(0, 1));
+    expect("POST /p/11 HTTP/1.1\r\nx-delivery: 8", "{\"a\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/11 HTTP/1.1", "{\"a\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/11 HTTP/1.1", "{\"a\":1}", 200, COUNTS(1, 0));
+    /* none */
+    expect("POST /p/12 HTTP/1.1\r\nWebhook-Id: msg_4", "{\"a\":1}", 200, COUNTS(1, 0));
+    expect("POST /p/12 HTTP/1.1\r\nWebhook-Id: msg_4", "{\"a\":1}", 200, COUNTS(1, 0));
+}
+
+/* Several events of one body are told apart, and all of them are repeats when it comes again. */
+static void test_identity_of_many_events(void **state) {
+    static const char body[] = "[{\"apMac\":\"3a1e6d8c785c\",\"observations\":["
+                               "{\"clientMac\":\"dcac3da506b4\",\"seenEpoch\":1767607933000},"
+                               "{\"clientMac\":\"dcac3da506b4\",\"seenEpoch\":1767607933000}]}]";
+    (void)state;
+    endpoints[0].identity = CONFIG_IDENTITY_BODY;
+    expect("POST /p/0 HTTP/1.1" AUTH, body, 200, COUNTS(2, 0));
+    expect("POST /p/0 HTTP/1.1" AUTH, body, 200, COUNTS(0, 2));
+    endpoints[0].identity = CONFIG_IDENTITY_SENDER;
+}
+
+static void test_allow_from(void **state) {
+    struct address_range ranges[2];
+    struct in6_addr before = peer.address;
+    (void)state;
+    assert_int_equal(address_parse("192.0.2.0/24", &ranges[0]), ADDRESS_OK);
+    assert_int_equal(address_parse("2001:db8::/32", &ranges[1]), ADDRESS_OK);
+    endpoints[13].allow_from = ranges;
+    endpoints[13].allow_from_count = 2;
+    const char *refusal = "{\"error\":\"this address may not post here\"}\n";
+    expect("POST /p/13 HTTP/1.1", "{}", 403, refusal);
+    memcpy(peer.address.s6_addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\7", 16);
+    expect("POST /p/13 HTTP/1.1", "{}", 200, COUNTS(1, 0));
+    peer.address.s6_addr[14] = 3;
+    expect("POST /p/13 HTTP/1.1", "{}", 403, refusal);
+    peer.address = before;
+    memcpy(peer.address.s6_addr, "\x20\x01\x0d\xb8", 4);
+    expect("POST /p/13 HTTP/1.1", "{}", 200, COUNTS(1, 0));
+    peer.address = before;
+    endpoints[13].allow_from_count = 0;
+}
+
+static void test_rate_limit(void **state) {
+    struct ingest_answer answer;
+    (void)state;
+    endpoints[0].rate_limit = (struct quota_limit){60 * 1000, 30, 3};
+    for (int i = 0; i < 3; i++)
+        expect("POST /p/0 HTTP/1.1" AUTH, "[]", 200, COUNTS(0, 0));
+    run("POST /p/0 HTTP/1.1" AUTH, "[]", 2, &answer);
+    assert_int_equal(answer.status, 429);
+    assert_string_equal(answer.headers, "Retry-After: 2\r\n");
+    /* Who has no secret uses nothing up. */
+    peer.now_us += 2 * 1000000;
+    expect("POST /p/0 HTTP/1.1", "[]", 401, "{\"error\":\"secret missing\"}\n");
+    expect("POST /p/0 HTTP/1.1" AUTH, "[]", 200, COUNTS(0, 0));
+    run("POST /p/0 HTTP/1.1" AUTH, "[]", 2, &answer);
+    assert_int_equal(answer.status, 429);
+    endpoints[0].rate_limit = (struct quota_limit){0};
+}
+
+/* A request goes on by the configuration that it began with; what an endpoint has counted and what
+ * was seen stays. */
+static void test_reload(void **state) {
+    static struct config next = {.references = 1,
+                                 .dedupe_mode = BATCH_MARK,
+                                 .dedupe_max_ids = 1000,
+                                 .dedupe_window_ms = 3600 * 1000};
+    static struct config_endpoint other, renamed;
+    struct ingest_parts parts;
+    (void)state;
+    other = endpoints[10];
+    renamed = endpoints[20];
+    renamed.path = (char[]){"/p/new"};
+    other.next = &renamed;
+    renamed.next = NULL;
+    next.endpoints = &other;
+    struct routes *old = routes_ref(ingest.routes);
+    const struct route_state *kept = routes_find(old, SPAN("/p/20"))->state;
+    assert_int_equal(ingest_prepare(&ingest, &next, &parts), 0);
+    assert_int_equal(next.references, 2);
+    ingest_discard(&parts);
+    assert_int_equal(next.references, 1);
+    expect("POST /p/20 HTTP/1.1", "{}", 200, COUNTS(1, 0));
+
+    assert_int_equal(ingest_prepare(&ingest, &next, &parts), 0);
+    ingest_apply(&ingest, &parts);
+    expect("POST /p/20 HTTP/1.1", "{}", 404, "{\"error\":\"no endpoint has this path\"}\n");
+    expect("POST /p/new HTTP/1.1", "{}", 200, COUNTS(1, 0));
+    assert_ptr_equal(routes_find(ingest.routes, SPAN("/p/new"))->state, kept);
+    expect("POST /p/10 HTTP/1.1", "{\"same\":2}", 200, COUNTS(1, 1));
+    assert_true(line_has("\"duplicate\":true"));
+    assert_ptr_equal(routes_find(old, SPAN("/p/20"))->endpoint, &endpoints[20]);
+
+    assert_int_equal(ingest_prepare(&ingest, &config, &parts), 0);
+    ingest_apply(&ingest, &parts);
+    assert_int_equal(next.references, 1);
+    routes_unref(old);
+}
+
 static void test_gzip(void **state) {
     z_stream stream = {0};
     unsigned char packed[256];
@@ -243,6 +371,11 @@ int main(void) {
         cmocka_unit_test(test_an_invalid_body_names_the_byte),
         cmocka_unit_test(test_an_unreadable_body_is_kept),
         cmocka_unit_test(test_a_refused_post_leaves_nothing),
+        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identity_of_many_events),
+        cmocka_unit_test(test_allow_from),
+        cmocka_unit_test(test_rate_limit),
+        cmocka_unit_test(test_reload),
         cmocka_unit_test(test_gzip),
         cmocka_unit_test(test_a_whole_request_allocates_nothing),
         cmocka_unit_test(test_the_accounts_close),

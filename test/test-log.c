@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "util/clock.h"
 
 static int real_stderr, pipe_fds[2];
 
@@ -264,6 +265,22 @@ static void test_missing_value_and_errno(void **state) {
     assert_int_equal(after, ENOENT);
 }
 
+/* Ten lines for a reason, then none for the rest of the time; each reason has its own. */
+static void test_reasons_are_limited(void **state) {
+    static const char one[] = "one", other[] = "other";
+    uint64_t suppressed = 7, start_ms = clock_monotonic_ms();
+    (void)state;
+    for (int i = 0; i < LOG_LIMIT_LINES; i++) {
+        assert_true(log_admit(one, &suppressed));
+        assert_int_equal(suppressed, 0);
+    }
+    for (int i = 0; i < 5; i++)
+        if (log_admit(one, &suppressed)) /* a test that was stopped for as long as that */
+            assert_true(clock_monotonic_ms() - start_ms >= LOG_LIMIT_MS);
+    assert_true(log_admit(other, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logfmt_line),
@@ -276,6 +293,7 @@ int main(void) {
         cmocka_unit_test(test_line_bound),
         cmocka_unit_test(test_last_pair_at_the_bound),
         cmocka_unit_test(test_missing_value_and_errno),
+        cmocka_unit_test(test_reasons_are_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

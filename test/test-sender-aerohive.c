@@ -21,6 +21,7 @@ static const struct sender_sample samples[] = {
     {"null_island", 6, 0, NULL, NULL},
     {"extra", 5, 0, NULL, NULL},
     {"extra_large", 6, 1, "[1].observations[0]", "not an object"},
+    {"around", 4, 0, NULL, NULL},
     {"escapes", 1, 0, NULL, NULL},
     {"duplicates", 2, 1, "[0].observations[1].clientMac", "missing"},
     {"huge_numbers", 1, 0, NULL, NULL},

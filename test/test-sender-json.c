@@ -293,35 +293,232 @@ static void test_strings_for_looking_at(void **state) {
     }
 }
 
-/* --- what is left of enclosing objects -----------------------------------------------------------
+/* --- what stands around events -------------------------------------------------------------------
  */
 
-static void test_large_leftovers_stand_in_one_event(void **state) {
+/* The member `own` is taken whole. */
+static void mark_own(struct json_doc *doc) {
+    uint32_t own = json_find(doc, 0, SPAN("own"));
+    doc->nodes[own - 1].flags |= JSON_TAKEN;
+    doc->nodes[own].flags |= JSON_TAKEN;
+}
+
+/* {"own":{"v":"00..."},"u0":"00...","u1":...}: an object inside, of `own` bytes, and around it
+ * leftovers of so many members with such values. */
+static struct json_doc nested(size_t own, unsigned count, size_t value_len) {
+    enum { OWN_FRAME = 8, MEMBER_FRAME = 8 };
+    char *text = malloc(64 + own + count * (value_len + MEMBER_FRAME));
+    assert_non_null(text);
+    size_t len = (size_t)sprintf(text, "{\"own\":{\"v\":\"%0*d\"}", (int)(own - OWN_FRAME), 0);
+    for (unsigned i = 0; i < count; i++)
+        len += (size_t)sprintf(text + len, ",\"u%u\":\"%0*d\"", i, (int)value_len, 0);
+    sprintf(text + len, "}");
+    struct json_doc doc = document(text);
+    free(text);
+    mark_own(&doc);
+    return doc;
+}
+
+struct around {
+    struct json_doc doc;
+    uint32_t own;
+    struct ring *ring;
+    struct batch batch;
+    struct event event;
+    struct sender_enclosing enclosing;
+};
+
+/* An event inside, with a tenant of `tenant` bytes from around it. */
+static void around_init(struct around *around, size_t own, unsigned count, size_t value_len,
+                        size_t tenant) {
+    static char texts[2001];
+    memset(texts, 't', sizeof texts);
+    *around = (struct around){.doc = nested(own, count, value_len)};
+    around->own = json_find(&around->doc, 0, SPAN("own"));
+    assert_int_equal(around->doc.nodes[around->own].len, own);
+    assert_int_equal(ring_new(&around->ring, 1 << 20), 0);
+    batch_begin(&around->batch, around->ring, SPAN("e"), SPAN("json"), 1);
+    event_init(&around->event);
+    around->event.kind = SPAN("k");
+    event_set(&around->event, EVENT_TENANT, span_from(texts, tenant));
+    sender_enclosing_init(&around->enclosing, NULL, around->event.present, &around->doc, 0, 1);
+}
+
+static void around_deinit(struct around *around) {
+    batch_commit(&around->batch);
+    batch_deinit(&around->batch);
+    ring_free(around->ring);
+    forget(&around->doc);
+}
+
+/* How many levels of `extra` the next event has, and whether it has the tenant. */
+static unsigned next_event(struct around *around, bool *has_tenant) {
+    around->event.present = 0;
+    sender_set_extra(&around->event, &around->doc, around->own, 0, &around->enclosing);
+    assert_int_equal(sender_emit(&around->batch, &around->event, NULL, &around->enclosing), 0);
+    *has_tenant = event_has(&around->event, EVENT_TENANT);
+    return around->event.extra_count;
+}
+
+static void test_what_is_around_is_repeated_where_it_is_short(void **state) {
+    enum { ALWAYS = SENDER_ALWAYS_REPEATED_BYTES, LONG = SENDER_LONG_MEMBER_BYTES };
+    /* A member's text is 7 bytes longer than its value; together with name and comma, as their
+     * bound has it, 12. */
+    static const struct {
+        size_t own;
+        unsigned count;
+        size_t value_len, tenant;
+        unsigned levels; /* of `extra`, in the second event and all further ones */
+        bool has_tenant;
+    } cases[] = {
+        {20, 1, ALWAYS - 7, ALWAYS, 2, true},
+        {20, 1, ALWAYS - 6, ALWAYS + 1, 0, false},
+        {2000, 1, LONG - 2, 2000, 2, true},
+        {2000, 1, LONG - 1, 2001, 0, false},
+        {399, 4, 92, 399, 2, true}, /* 399 bytes of text */
+        {398, 4, 92, 399, 0, false},
+        {2000, 4, SENDER_MAX_REPEATED_BYTES / 4 - 12, 1, 2, true},
+        {2000, 4, SENDER_MAX_REPEATED_BYTES / 4 - 11, 1, 0, true},
+    };
     (void)state;
-    for (int over = 0; over < 2; over++) {
-        struct event event;
-        uint32_t nodes[NODES];
-        struct sender_enclosing enclosing;
-        char text[SENDER_MAX_REPEATED_BYTES + 64];
-        /* "u":"xx...": a name of 1, 8 for punctuation, 2 quotes. */
-        int len = SENDER_MAX_REPEATED_BYTES - 11 + over;
-        snprintf(text, sizeof text, "{\"text\":1,\"u\":\"%0*d\"}", len, 0);
-        struct json_doc doc = document(text);
-        unsigned left = take(&doc, &event, nodes);
-        sender_enclosing_init(&enclosing, &doc, 0, left);
-        assert_int_equal(enclosing.once, over);
-        sender_set_extra(&event, &doc, 0, 0, &enclosing);
-        assert_int_equal(event.extra_count, 2);
-        sender_set_extra(&event, &doc, 0, 0, &enclosing);
-        assert_int_equal(event.extra_count, over ? 0 : 2);
-        sender_set_extra(&event, &doc, 0, 1, &enclosing);
-        assert_int_equal(event.extra_count, over ? 1 : 2);
-        sender_set_extra(&event, &doc, 0, 1, NULL);
-        assert_int_equal(event.extra_count, 1);
-        sender_set_extra(&event, &doc, 0, 0, NULL);
-        assert_int_equal(event.extra_count, 0);
-        forget(&doc);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct around around;
+        bool has_tenant;
+        around_init(&around, cases[i].own, cases[i].count, cases[i].value_len, cases[i].tenant);
+        assert_int_equal(next_event(&around, &has_tenant), 2);
+        assert_true(has_tenant);
+        for (int n = 0; n < 2; n++) {
+            unsigned levels = next_event(&around, &has_tenant);
+            if (levels != cases[i].levels || has_tenant != cases[i].has_tenant)
+                fail_msg("%zu: %u levels, tenant %d", i, levels, has_tenant);
+        }
+        around_deinit(&around);
     }
+}
+
+/* Fields share the room: what does not fit is left out, what comes behind it may fit again. */
+static void test_fields_around_share_the_room(void **state) {
+    static const char text[SENDER_ALWAYS_REPEATED_BYTES + 1];
+    struct around around;
+    bool has_tenant;
+    (void)state;
+    around_init(&around, 20, 1, 1, 8);
+    event_set(&around.event, EVENT_SSID, span_from(text, SENDER_ALWAYS_REPEATED_BYTES - 8));
+    event_set(&around.event, EVENT_VENUE_ID, span_from(text, 9));
+    around.enclosing.fields |= 1ULL << EVENT_SSID | 1ULL << EVENT_VENUE_ID;
+    next_event(&around, &has_tenant);
+    assert_true(event_has(&around.event, EVENT_VENUE_ID));
+    next_event(&around, &has_tenant);
+    assert_true(has_tenant && event_has(&around.event, EVENT_SSID));
+    assert_false(event_has(&around.event, EVENT_VENUE_ID));
+    around_deinit(&around);
+}
+
+/* Nothing around, and levels that have nothing. */
+static void test_levels_of_extra(void **state) {
+    struct json_doc doc = document("{\"a\":1}");
+    struct sender_enclosing outer, inner;
+    struct event event;
+    (void)state;
+    event_init(&event);
+    sender_set_extra(&event, &doc, 0, 1, NULL);
+    assert_int_equal(event.extra_count, 1);
+    sender_set_extra(&event, &doc, 0, 0, NULL);
+    assert_int_equal(event.extra_count, 0);
+    sender_enclosing_init(&outer, NULL, 0, &doc, 0, 1);
+    sender_enclosing_init(&inner, &outer, 0, &doc, 0, 0);
+    sender_set_extra(&event, &doc, 0, 0, &inner);
+    assert_int_equal(event.extra_count, 3);
+    assert_int_equal(event.extra[0].members.len, 0);
+    assert_int_equal(event.extra[1].members.len, 0);
+    assert_true(span_equals(event.extra[2].members, SPAN("\"a\":1")));
+    sender_enclosing_init(&outer, NULL, 0, &doc, 0, 0);
+    sender_set_extra(&event, &doc, 0, 1, &inner);
+    assert_int_equal(event.extra_count, 1);
+    forget(&doc);
+}
+
+/* Bodies of many events with a long text around them (%0*d), in a field and in what is left. */
+static const struct {
+    const char *sender, *head, *item, *tail;
+} bodies[] = {
+    {"aerohive",
+     "[{\"apMac\":\"08EA44A1B2C0\",\"ownerId\":\"%0*d\",\"more\":\"%0*d\",\"observations\":[",
+     "{\"clientMac\":\"A0D795114F3C\",\"ipv4\":null,\"ipv6\":null,\"seenTime\":"
+     "\"2026-01-05T10:11:58.123Z\",\"seenEpoch\":1767607918123,\"ssid\":null,\"rssi\":-87,"
+     "\"manufacturer\":null,\"os\":null,\"lat\":0,\"lng\":0,\"unc\":0,\"x\":11.38,\"y\":21.5}",
+     "]}]"},
+    {"aerohive", "[{\"ownerId\":\"%0*d\",\"more\":\"%0*d\",\"observations\":[",
+     "{\"clientMac\":\"a\"}", "]}]"},
+    {"meraki",
+     "{\"version\":\"2.0\",\"type\":\"DevicesSeen\",\"data\":{\"apTags\":[\"%0*d\"],\"apFloors\":"
+     "\"%0*d\","
+     "\"observations\":[",
+     "{\"clientMac\":\"3c:2e:f9:10:aa:01\",\"ipv4\":\"/10.20.0.38\",\"ipv6\":null,\"seenTime\":"
+     "\"2026-01-05T10:11:58Z\",\"seenEpoch\":1767607918,\"ssid\":\"quay-guest\",\"rssi\":47,"
+     "\"manufacturer\":\"Fairphone\",\"os\":null,\"location\":{\"lat\":48.2082,\"lng\":16.3738,"
+     "\"unc\":1.230,\"x\":[],\"y\":[]}}",
+     "]}}"},
+    {"meraki",
+     "{\"version\":\"3.0\",\"type\":\"WiFi\",\"data\":{\"networkId\":\"%0*d\",\"observations\":[{"
+     "\"clientMac\":\"3c:2e:f9:10:aa:01\",\"ssid\":\"quay-guest\",\"manufacturer\":\"Fairphone\","
+     "\"userId\":"
+     "\"%0*d\",\"latestRecord\":{\"time\":\"2026-01-05T10:11:55Z\",\"nearestApMac\":\"00:18:0a:5c:"
+     "00:01\","
+     "\"nearestApRssi\":-61},\"locations\":[",
+     "{\"time\":\"2026-01-05T10:11:30Z\",\"lat\":48.25,\"lng\":16.375,\"variance\":2.1,\"x\":\"12."
+     "5\","
+     "\"y\":3.0,\"floorPlanId\":\"g_7\",\"floorPlanName\":\"Ground\",\"nearestApTags\":[\"\"],"
+     "\"rssiRecords\":[{\"apMac\":\"00:18:0a:5c:00:02\",\"rssi\":-70}]}",
+     "]}]}}"},
+    {"meraki",
+     "{\"version\":\"3.0\",\"data\":{\"networkId\":\"%0*d\",\"observations\":[{\"clientMac\":\"a\","
+     "\"more\":"
+     "\"%0*d\",\"locations\":[",
+     "{\"\":0}", "]}]}}"},
+    {"mist", "{\"topic\":\"location\",\"a\":\"%0*d\",\"b\":\"%0*d\",\"events\":[",
+     "{\"site_id\":\"3d1f0b52-77aa-4c1e-9f0e-5b6a7c8d9e01\",\"map_id\":\"a0b1c2d3-0000-4000-8000-"
+     "00000000000a\",\"x\":13.50,\"y\":2.5,\"timestamp\":1767607918.25,\"type\":\"wifi\",\"mac\":"
+     "\"5684dae9ac8b\"}",
+     "]}"},
+    {"mist", "{\"topic\":\"t\",\"a\":\"%0*d\",\"b\":\"%0*d\",\"events\":[", "{\"\":0}", "]}"},
+    {"pubnub",
+     "{\"a\":\"%0*d\",\"event\":{\"payload\":{\"b\":\"%0*d\",\"dataSchema\":\"pubnub.com/schemas/"
+     "events/"
+     "presence.user.channel.joined?v=1.0.0\",\"data\":[",
+     "{\"id\":\"1d558c0f-78d8-576a47bb0658\",\"channel\":\"harbour\",\"userId\":\"u-1\","
+     "\"occupancy\":3,"
+     "\"data\":{},\"timestamp\":\"2026-01-05T10:11:58.021Z\",\"subKey\":\"sub-c-7d11\"}",
+     "]}}}"},
+    {"pubnub", "{\"a\":\"%0*d\",\"b\":\"%0*d\",\"data\":[", "{\"channel\":\"\",\"action\":\"x\"}",
+     "]}"},
+};
+
+/* However long the text: real events become less than four times what was sent, and the shortest
+ * that there are, a hundred times at the most, of which nearly all is what any line has. */
+static void test_no_body_is_multiplied(void **state) {
+    enum { EVENTS = 500, SHORT_ITEM = 100, TEXT_MAX = 200000 };
+    static const int lens[] = {1, 60, 120, 128, 129, 250, 500, 512, 513, 2000, TEXT_MAX};
+    char *body = malloc(2 * TEXT_MAX + 1000 + EVENTS * 512);
+    assert_non_null(body);
+    (void)state;
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        for (size_t l = 0; l < sizeof lens / sizeof *lens; l++) {
+            size_t len = (size_t)sprintf(body, bodies[i].head, lens[l], 0, lens[l], 0);
+            for (int n = 0; n < EVENTS; n++)
+                len += (size_t)sprintf(body + len, "%s%s", n ? "," : "", bodies[i].item);
+            len += (size_t)sprintf(body + len, "%s", bodies[i].tail);
+            struct sender_outcome outcome =
+                sender_harness_parse(bodies[i].sender, span_from(body, len));
+            assert_int_equal(outcome.rc, SENDER_OK);
+            assert_int_equal(outcome.accepted, EVENTS);
+            size_t times = strlen(bodies[i].item) < SHORT_ITEM ? 100 : 4;
+            if (outcome.lines.len >= times * len)
+                fail_msg("%s, %d: %zu bytes become %zu", bodies[i].head, lens[l], len,
+                         outcome.lines.len);
+        }
+    }
+    free(body);
 }
 
 int main(void) {
@@ -336,7 +533,10 @@ int main(void) {
         cmocka_unit_test(test_the_last_of_duplicates_wins),
         cmocka_unit_test(test_unknown_duplicates_at_the_bound),
         cmocka_unit_test(test_strings_for_looking_at),
-        cmocka_unit_test(test_large_leftovers_stand_in_one_event),
+        cmocka_unit_test(test_what_is_around_is_repeated_where_it_is_short),
+        cmocka_unit_test(test_fields_around_share_the_room),
+        cmocka_unit_test(test_levels_of_extra),
+        cmocka_unit_test(test_no_body_is_multiplied),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

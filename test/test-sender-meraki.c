@@ -23,6 +23,7 @@ static const struct sender_sample samples[] = {
     {"apart", 5, 1, "data.observations[1].clientMac", "missing"},
     {"levels", 4, 0, NULL, NULL},
     {"levels_large", 3, 0, NULL, NULL},
+    {"around", 4, 1, "data.observations[0].locations[1]", "empty"},
     {"duplicates", 1, 0, NULL, NULL},
     {"types", 1, 0, NULL, NULL},
     {"type_odd", 1, 0, NULL, NULL},

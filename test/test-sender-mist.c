@@ -30,6 +30,7 @@ static const struct sender_sample samples[] = {
     {"repeats", 3, 0, NULL, NULL},
     {"broken", 3, 7, "events[1]", "not an object"},
     {"empty_events", 0, 0, NULL, NULL},
+    {"empty", 1, 2, "events[0]", "empty"},
     {"null_events", 0, 0, NULL, NULL},
 };
 
@@ -56,7 +57,8 @@ static void test_wrong_shapes(void **state) {
         {"{\"topic\":\"ping\",\"events\":{}}", "events", "not an array"},
         {"{\"topic\":\"ping\",\"events\":\"[]\"}", "events", "not an array"},
         {"{\"topic\":\"ping\",\"events\":[1,2]}", "events[0]", "not an object"},
-        {"{\"topic\":\"location\",\"events\":[{}]}", "events[0]", "neither mac nor id"},
+        {"{\"topic\":\"ping\",\"events\":[{}]}", "events[0]", "empty"},
+        {"{\"topic\":\"location\",\"events\":[{\"mac\":null}]}", "events[0]", "neither mac nor id"},
         {"{\"topic\":\"rssizone\",\"events\":[{\"x\":1}]}", "events[0]", "neither mac nor id"},
     };
     (void)state;
@@ -121,7 +123,7 @@ static void test_topic_of_any_length(void **state) {
     char body[LONGEST + 64];
     (void)state;
     for (int len = LONGEST; len <= LONGEST + 1; len++) {
-        snprintf(body, sizeof body, "{\"topic\":\"%0*d\",\"events\":[{}]}", len, 0);
+        snprintf(body, sizeof body, "{\"topic\":\"%0*d\",\"events\":[{\"a\":1}]}", len, 0);
         struct sender_outcome outcome = sender_harness_parse("mist", span_from_string(body));
         assert_int_equal(outcome.rc, len == LONGEST ? SENDER_OK : SENDER_WRONG_SHAPE);
         snprintf(body, sizeof body, "{\"topic\":\"location-%0*d\",\"events\":[{\"id\":1}]}", len,

@@ -18,6 +18,7 @@ static const struct sender_sample samples[] = {
     {"actions", 2, 0, NULL, NULL},
     {"actions_all", 8, 0, NULL, NULL},
     {"envelope", 1, 0, NULL, NULL},
+    {"envelope_batch", 2, 0, NULL, NULL},
     {"envelope_disagrees", 3, 0, NULL, NULL},
     {"envelope_1", 6, 0, NULL, NULL},
     {"free_data", 2, 0, NULL, NULL},

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -393,6 +394,19 @@ static void test_format_hex(void **state) {
     char dst[9] = "########";
     text_format_hex("\x00\x7f\xff", 3, dst);
     assert_string_equal(dst, "007fff##");
+
+    /* Every byte at every place of the eight digits that are made at once, and behind them. */
+    for (unsigned value = 0; value < 256; value++) {
+        for (size_t place = 0; place < 7; place++) {
+            uint8_t bytes[7] = {0};
+            char expected[16], all[16] = "";
+            bytes[place] = (uint8_t)value;
+            for (size_t i = 0; i < 7; i++)
+                snprintf(expected + 2 * i, sizeof expected - 2 * i, "%02x", bytes[i]);
+            text_format_hex(bytes, sizeof bytes, all);
+            assert_memory_equal(all, expected, 14);
+        }
+    }
 }
 
 int main(void) {

@@ -42,8 +42,9 @@ static int setup(void **state) {
     client_ctx = SSL_CTX_new(TLS_method());
     SSL_CTX_set_session_cache_mode(client_ctx, SSL_SESS_CACHE_CLIENT);
     SSL_CTX_sess_set_new_cb(client_ctx, on_new_session);
-    int rc = tls_context_new(&context, getenv("ROLLCALL_TEST_CERT"), getenv("ROLLCALL_TEST_KEY"),
-                             &error);
+    const struct tls_files files = {getenv("ROLLCALL_TEST_CERT"), getenv("ROLLCALL_TEST_KEY"),
+                                    NULL};
+    int rc = tls_context_new(&context, &files, &error);
     if (rc)
         print_error("%s\n", error.message);
     return rc;
@@ -265,9 +266,9 @@ static void test_a_session_keeps_its_context(void **state) {
     struct tls_context *own;
     struct tls_error error;
     struct pair pair;
-    assert_int_equal(
-        tls_context_new(&own, getenv("ROLLCALL_TEST_CERT"), getenv("ROLLCALL_TEST_KEY"), &error),
-        0);
+    const struct tls_files files = {getenv("ROLLCALL_TEST_CERT"), getenv("ROLLCALL_TEST_KEY"),
+                                    NULL};
+    assert_int_equal(tls_context_new(&own, &files, &error), 0);
     assert_true(tls_context_not_after(own) > 1700000000);
     struct tls_context *usual = context;
     context = own;
@@ -282,15 +283,55 @@ static void test_files_that_do_not_fit(void **state) {
     (void)state;
     struct tls_context *made;
     struct tls_error error;
-    assert_int_equal(
-        tls_context_new(&made, "/nonexistent.pem", getenv("ROLLCALL_TEST_KEY"), &error),
-        TLS_INVALID);
+    struct tls_files files = {"/nonexistent.pem", getenv("ROLLCALL_TEST_KEY"), NULL};
+    assert_int_equal(tls_context_new(&made, &files, &error), TLS_INVALID);
+    assert_int_equal(error.which, TLS_CERTIFICATE);
     assert_non_null(strstr(error.message, "/nonexistent.pem: no certificate"));
-    assert_int_equal(tls_context_new(&made, getenv("ROLLCALL_TEST_CERT"),
-                                     getenv("ROLLCALL_TEST_OTHER_KEY"), &error),
-                     TLS_INVALID);
+    files =
+        (struct tls_files){getenv("ROLLCALL_TEST_CERT"), getenv("ROLLCALL_TEST_OTHER_KEY"), NULL};
+    assert_int_equal(tls_context_new(&made, &files, &error), TLS_INVALID);
+    assert_int_equal(error.which, TLS_PRIVATE_KEY);
     assert_non_null(strstr(error.message, getenv("ROLLCALL_TEST_OTHER_KEY")));
     assert_non_null(strstr(error.message, "private key"));
+}
+
+struct findings {
+    unsigned problems, warnings;
+    char text[384];
+};
+
+static void on_finding(void *user, enum tls_severity severity, const char *text) {
+    struct findings *findings = user;
+    findings->problems += severity == TLS_PROBLEM;
+    findings->warnings += severity == TLS_WARNING;
+    snprintf(findings->text, sizeof findings->text, "%s", text);
+}
+
+static struct findings check_at(int64_t now_s) {
+    struct findings findings = {0};
+    const struct tls_check check = {now_s, on_finding, &findings};
+    tls_context_check(context, &check);
+    return findings;
+}
+
+static void test_dates(void **state) {
+    int64_t end = tls_context_not_after(context);
+    struct findings findings;
+    (void)state;
+    findings = check_at(end - TLS_WARN_BEFORE_S);
+    assert_int_equal(findings.problems + findings.warnings, 0);
+    findings = check_at(end - TLS_WARN_BEFORE_S + 1);
+    assert_int_equal(findings.problems, 0);
+    assert_int_equal(findings.warnings, 1);
+    assert_non_null(strstr(findings.text, "CN=localhost is about to expire: 20"));
+    findings = check_at(end);
+    assert_int_equal(findings.problems, 0);
+    findings = check_at(end + 1);
+    assert_int_equal(findings.problems, 1);
+    assert_non_null(strstr(findings.text, "has expired: 20"));
+    findings = check_at(1000000000);
+    assert_int_equal(findings.problems, 1);
+    assert_non_null(strstr(findings.text, "is not valid before 20"));
 }
 
 int main(void) {
@@ -304,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_close_notify_both_ways),
         cmocka_unit_test(test_a_session_keeps_its_context),
         cmocka_unit_test(test_files_that_do_not_fit),
+        cmocka_unit_test(test_dates),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -42,8 +42,7 @@ struct ap {
     struct batch *batch;
     int index; /* in the root array; -1 where it is the root */
     struct event
-        event;        /* the access point's fields, and those of one observation after the other */
-    uint64_t present; /* of the access point's */
+        event; /* the access point's fields, and those of one observation after the other */
     struct identity identity; /* of all its events, as far as it is the same */
     struct sender_enclosing enclosing;
 };
@@ -102,7 +101,7 @@ static int parse_observation(struct ap *ap, uint32_t node, unsigned index) {
         reject_observation(ap, "not an object", index, "");
         return 0;
     }
-    event->present = ap->present;
+    event->present = 0;
     event->client_mac = MAC_NONE;
     unsigned left = sender_take_members(ap->doc, node, observation_members,
                                         COUNT(observation_members), event, nodes);
@@ -119,7 +118,7 @@ static int parse_observation(struct ap *ap, uint32_t node, unsigned index) {
     sender_drop_zero(event, EVENT_LOCATION_UNC); /* 0: not computed, as for all that only probe */
     sender_set_extra(event, ap->doc, node, left, &ap->enclosing);
     make_identity(ap, client_name, epoch_ms != TIME_NONE ? epoch_ms : event->time_ms, &identity);
-    return batch_emit(ap->batch, event, &identity);
+    return sender_emit(ap->batch, event, &identity, &ap->enclosing);
 }
 
 static int parse_observations(struct ap *ap, uint32_t array) {
@@ -161,8 +160,7 @@ static void start_ap(struct ap *ap, uint32_t node, uint32_t *nodes) {
     event_init(event);
     event->kind = SPAN("seen");
     unsigned left = sender_take_members(ap->doc, node, ap_members, COUNT(ap_members), event, nodes);
-    sender_enclosing_init(&ap->enclosing, ap->doc, node, left);
-    ap->present = event->present;
+    sender_enclosing_init(&ap->enclosing, NULL, event->present, ap->doc, node, left);
     identity_init(&ap->identity, SPAN("aerohive"));
     identity_add(&ap->identity,
                  event_has(event, EVENT_TENANT) ? event->fields[EVENT_TENANT] : (struct span){0});

@@ -8,9 +8,13 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
     event_init(&event);
     event.kind = SPAN("document");
     event_set(&event, EVENT_DATA, json_raw(doc, 0));
-    /* No identity: what makes two documents the same is not known, and two that are alike may be
-     * two events. */
+    /* No identity but that of a delivery's header: what makes two documents the same is not known,
+     * and two that are alike may be two events. */
     return batch_emit(batch, &event, NULL);
 }
 
-const struct sender sender_json = {.name = "json", .parse = parse};
+const struct sender sender_json = {
+    .name = "json",
+    .identity_header = "webhook-id", /* Standard Webhooks: the same for each attempt */
+    .parse = parse,
+};

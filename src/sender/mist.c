@@ -81,6 +81,7 @@ struct post {
     struct batch *batch;
     struct span word; /* the topic's */
     enum topic topic;
+    struct identity identity; /* of all its events, as far as it is the same */
     struct event event;
     unsigned left; /* of the event's members */
     struct sender_enclosing enclosing;
@@ -189,8 +190,8 @@ static bool make_identity(const struct post *post, uint32_t node, const uint32_t
     bool has_subject = event->client_mac != MAC_NONE || !span_is_absent(subject);
     if (event->time_ms == TIME_NONE)
         return false;
-    identity_init(identity, SPAN("mist"));
-    identity_add(identity, post->word);
+    identity->len = post->identity.len;
+    memcpy(identity->bytes, post->identity.bytes, post->identity.len);
     if (!has_subject || post->topic > TOPIC_CLIENT) {
         identity_add(identity, json_raw(post->doc, node));
         return true;
@@ -237,6 +238,10 @@ static int parse_event(struct post *post, uint32_t node, unsigned index) {
         batch_reject(post->batch, "not an object", "events[%u]", index);
         return 0;
     }
+    if (post->doc->nodes[node].next == node + 1) {
+        batch_reject(post->batch, "empty", "events[%u]", index);
+        return 0;
+    }
     event_init(event);
     post->left =
         sender_take_members(post->doc, node, event_members, COUNT(event_members), event, nodes);
@@ -249,7 +254,7 @@ static int parse_event(struct post *post, uint32_t node, unsigned index) {
     event->kind = read_kind(post, nodes[NODE_TRIGGER]);
     sender_set_extra(event, post->doc, node, post->left, &post->enclosing);
     bool has_identity = make_identity(post, node, nodes, subject, &identity);
-    return batch_emit(post->batch, event, has_identity ? &identity : NULL);
+    return sender_emit(post->batch, event, has_identity ? &identity : NULL, &post->enclosing);
 }
 
 /* --- The post -----------------------------------------------------------------------------------
@@ -320,7 +325,9 @@ static int parse_post(struct post *post) {
     post->topic = read_topic(doc, nodes[ROOT_TOPIC]);
     if (post->topic <= TOPIC_ZONE)
         sender_untake(doc, nodes[ROOT_TOPIC], &left);
-    sender_enclosing_init(&post->enclosing, doc, 0, left);
+    sender_enclosing_init(&post->enclosing, NULL, 0, doc, 0, left);
+    identity_init(&post->identity, SPAN("mist"));
+    identity_add(&post->identity, post->word);
     return parse_events(post, nodes[ROOT_EVENTS]); /* a null has no elements */
 }
 

@@ -79,22 +79,28 @@ static const struct member item_members[] = {
     MEMBER("timetoken", TAKE_NODE, ITEM_TIMETOKEN),
 };
 
+/* One way to say what happened. `own` is the sender's word, as JSON string content. */
+struct word {
+    uint32_t node;
+    struct span own, kind;
+    bool is_all; /* the kind says all that the member does */
+};
+
 /* One object of the body, and where its items stand. */
 struct message {
     struct json_doc *doc;
     struct batch *batch;
-    char path[32];     /* what leads to the items: "[3].event.payload." */
-    int index;         /* of the item in `data`; one of those below where there is no list */
-    bool enveloped;    /* it stands in an `event` */
-    uint32_t schema;   /* that of all its items; 0 for none */
-    uint32_t schema_2; /* likewise */
+    char path[32];          /* what leads to the items: "[3].event.payload." */
+    int index;              /* of the item in `data`; one of those below where there is no list */
+    bool enveloped;         /* it stands in an `event` */
+    struct word schemas[2]; /* what all its items are said to be; zeroed for nothing */
     bool has_enclosing;
     struct sender_enclosing enclosing;
 };
 enum { INDEX_FLAT = -1, INDEX_SINGLE = -2 }; /* the item is the message; `data` is the item */
 
 struct item {
-    const struct message *message;
+    struct message *message;
     struct json_doc *doc;
     struct event event;
     unsigned left;
@@ -168,13 +174,6 @@ static struct span last_part(struct span schema) {
         return schema;
     return span_from(slash + 1, schema.len - (size_t)(slash + 1 - schema.ptr));
 }
-
-/* One way to say what happened. `own` is the sender's word, as JSON string content. */
-struct word {
-    uint32_t node;
-    struct span own, kind;
-    bool is_all; /* the kind says all that the member does */
-};
 
 static struct word read_action(const struct json_doc *doc, uint32_t node) {
     struct word word = {.node = node};
@@ -370,10 +369,14 @@ static bool take_kind(struct item *item, const uint32_t *nodes, const uint32_t *
     enum { OWN_SCHEMAS = 3, SCHEMAS = 5, WORDS = 8 };
     const struct json_doc *doc = item->doc;
     const struct word words[WORDS] = {
-        read_schema(doc, nodes[ITEM_SCHEMA]),      read_schema(doc, nodes[ITEM_DATA_SCHEMA]),
-        read_schema(doc, nodes[ITEM_EVENT_TYPE]),  read_schema(doc, item->message->schema),
-        read_schema(doc, item->message->schema_2), read_action(doc, nodes[ITEM_ACTION]),
-        read_action(doc, inner_actions[0]),        read_action(doc, inner_actions[1]),
+        read_schema(doc, nodes[ITEM_SCHEMA]),
+        read_schema(doc, nodes[ITEM_DATA_SCHEMA]),
+        read_schema(doc, nodes[ITEM_EVENT_TYPE]),
+        item->message->schemas[0],
+        item->message->schemas[1],
+        read_action(doc, nodes[ITEM_ACTION]),
+        read_action(doc, inner_actions[0]),
+        read_action(doc, inner_actions[1]),
     };
     bool has_schema = false;
     struct span known = {0}, own = {0};
@@ -469,10 +472,10 @@ static int parse_item(struct message *message, uint32_t node) {
         reject_item(message, find_fault(item.doc, node, missing), missing);
         return 0;
     }
-    sender_set_extra(&item.event, item.doc, node, item.left,
-                     message->has_enclosing ? &message->enclosing : NULL);
+    struct sender_enclosing *enclosing = message->has_enclosing ? &message->enclosing : NULL;
+    sender_set_extra(&item.event, item.doc, node, item.left, enclosing);
     bool has_identity = make_identity(&item, nodes, &identity);
-    return batch_emit(message->batch, &item.event, has_identity ? &identity : NULL);
+    return sender_emit(message->batch, &item.event, has_identity ? &identity : NULL, enclosing);
 }
 
 /* --- Messages -----------------------------------------------------------------------------------
@@ -501,14 +504,14 @@ static int parse_list(struct message *message, uint32_t root, uint32_t node, uns
     uint32_t nodes[LIST_NODES] = {0};
 
     left += sender_take_members(doc, node, list_members, COUNT(list_members), &unused, nodes);
-    message->schema = nodes[LIST_SCHEMA];
-    message->schema_2 = nodes[LIST_DATA_SCHEMA];
-    for (int i = LIST_SCHEMA; i <= LIST_DATA_SCHEMA; i++)
-        if (!is_missing(doc, nodes[i]) && !read_schema(doc, nodes[i]).is_all)
+    for (int i = LIST_SCHEMA; i <= LIST_DATA_SCHEMA; i++) {
+        message->schemas[i] = read_schema(doc, nodes[i]);
+        if (!is_missing(doc, nodes[i]) && !message->schemas[i].is_all)
             sender_untake(doc, nodes[i], &left);
+    }
     uint32_t data = nodes[LIST_DATA];
     doc->nodes[data].flags |= JSON_TAKEN;
-    sender_enclosing_init(&message->enclosing, doc, root, left);
+    sender_enclosing_init(&message->enclosing, NULL, 0, doc, root, left);
     message->has_enclosing = true;
     message->index = INDEX_SINGLE;
     if (json_type(doc, data) == JSON_OBJECT)
@@ -528,7 +531,7 @@ static int parse_content(struct message *message, uint32_t root, uint32_t node, 
         return parse_list(message, root, node, left);
     if (node != root) {
         message->doc->nodes[node].flags |= JSON_TAKEN; /* whole: it is the item */
-        sender_enclosing_init(&message->enclosing, message->doc, root, left);
+        sender_enclosing_init(&message->enclosing, NULL, 0, message->doc, root, left);
         message->has_enclosing = true;
     }
     return parse_item(message, node);
@@ -559,7 +562,7 @@ static int parse_message(struct json_doc *doc, struct batch *batch, uint32_t nod
     message.doc = doc;
     message.batch = batch;
     message.index = INDEX_FLAT;
-    message.schema = message.schema_2 = 0;
+    message.schemas[0] = message.schemas[1] = (struct word){0};
     message.has_enclosing = false;
     snprintf(message.path, sizeof message.path, "%s%s%s%s", place, index < 0 ? "" : ".",
              message.enveloped ? "event." : "", has_payload ? "payload." : "");

@@ -84,24 +84,54 @@ static inline void format_two(unsigned value, char *dst) {
     dst[1] = (char)('0' + value % 10);
 }
 
+/* Two digits at a time, from the end. */
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324"
+                                  "25262728293031323334353637383940414243444546474849"
+                                  "50515253545556575859606162636465666768697071727374"
+                                  "75767778798081828384858687888990919293949596979899";
+
 unsigned text_format_u64(uint64_t value, char *dst) {
     char reversed[U64_TEXT_BYTES];
-    unsigned len = 0;
-    do {
-        reversed[len++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    for (unsigned i = 0; i < len; i++)
-        dst[i] = reversed[len - 1 - i];
+    char *p = reversed + sizeof reversed;
+    while (value >= 100) {
+        p -= 2;
+        memcpy(p, digit_pairs + 2 * (value % 100), 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        p -= 2;
+        memcpy(p, digit_pairs + 2 * value, 2);
+    } else {
+        *--p = (char)('0' + value);
+    }
+    unsigned len = (unsigned)(reversed + sizeof reversed - p);
+    memcpy(dst, p, len);
     return len;
+}
+
+/* Eight digits at a time: each nibble gets a byte of its own, and those past 9 what lies between
+ * '9' + 1 and 'a' in ASCII. */
+static uint64_t hex_digits(const uint8_t bytes[4]) {
+    uint64_t x = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 16 | (uint64_t)bytes[2] << 32 |
+                 (uint64_t)bytes[3] << 48;
+    x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
+    uint64_t past_nine = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    return x + 0x3030303030303030 + past_nine * ('a' - '9' - 1);
 }
 
 void text_format_hex(const void *bytes, size_t len, char *dst) {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *p = bytes;
-    for (size_t i = 0; i < len; i++) {
-        dst[2 * i] = digits[p[i] >> 4];
-        dst[2 * i + 1] = digits[p[i] & 15];
+    for (; len >= 4; len -= 4, p += 4, dst += 8) {
+        uint64_t text = hex_digits(p);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        text = __builtin_bswap64(text);
+#endif
+        memcpy(dst, &text, sizeof text);
+    }
+    for (; len; len--, p++) {
+        *dst++ = digits[*p >> 4];
+        *dst++ = digits[*p & 15];
     }
 }
 

@@ -1,0 +1,43 @@
+/* Which endpoint a path belongs to, and what is kept of each endpoint while the node runs. Made
+ * anew from each configuration; counted, because a request under way goes on by the one that it
+ * began with. What an endpoint has counted so far passes on to its successor of the same name. */
+#ifndef ROLLCALL_ROUTES_H
+#define ROLLCALL_ROUTES_H
+
+#include <stdint.h>
+
+#include "config.h"
+#include "quota.h"
+#include "util/err.h"
+#include "util/span.h"
+
+/* What outlives a reload. Counts since the endpoint was first configured; never reset. */
+struct route_state {
+    unsigned references;
+    struct quota quota;
+};
+
+struct route {
+    const struct config_endpoint *endpoint;
+    struct route_state *state;
+    struct routes *routes; /* it is part of */
+};
+
+struct routes {
+    unsigned references;
+    struct config *config; /* counted */
+    size_t count;
+    size_t mask;          /* of the table */
+    struct route **table; /* by hash of the path; open addressing */
+    struct route all[];   /* in the configuration's order */
+};
+
+/* Takes a reference to the configuration. `before` may be NULL. 0 or -ENOMEM. */
+int routes_new(struct routes **routes, struct config *config,
+               const struct routes *before) MUST_CHECK;
+struct routes *routes_ref(struct routes *routes);
+void routes_unref(struct routes *routes); /* NULL is fine */
+/* The endpoint of that path, or NULL. */
+struct route *routes_find(const struct routes *routes, struct span path);
+
+#endif
