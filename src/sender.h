@@ -170,7 +170,8 @@ void sender_enclosing_init(struct sender_enclosing *enclosing, struct sender_enc
 void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t object,
                       unsigned left, const struct sender_enclosing *enclosing);
 /* Emits an event that was given to sender_set_extra with the same `enclosing`. Where it is not kept
- * (a repeat of an earlier POST's), the next one carries all. As batch_emit. */
+ * (a repeat of an earlier POST's), the next one carries all, though not for ever: see sender.c. As
+ * batch_emit. */
 int sender_emit(struct batch *batch, struct event *event, const struct identity *identity,
                 struct sender_enclosing *enclosing) MUST_CHECK;
 

@@ -12,26 +12,16 @@
 #include "sender_harness.h"
 
 static const struct sender_sample samples[] = {
-    {"flat", 1, 0, NULL, NULL},
-    {"flat_all", 7, 0, NULL, NULL},
-    {"flat_schema", 3, 0, NULL, NULL},
-    {"actions", 2, 0, NULL, NULL},
-    {"actions_all", 8, 0, NULL, NULL},
-    {"envelope", 1, 0, NULL, NULL},
-    {"envelope_batch", 2, 0, NULL, NULL},
-    {"envelope_disagrees", 3, 0, NULL, NULL},
-    {"envelope_1", 6, 0, NULL, NULL},
-    {"free_data", 2, 0, NULL, NULL},
-    {"unknown", 7, 0, NULL, NULL},
-    {"nulls", 4, 0, NULL, NULL},
-    {"misfits", 4, 0, NULL, NULL},
-    {"aliases", 3, 0, NULL, NULL},
-    {"duplicates", 1, 0, NULL, NULL},
-    {"escapes", 5, 0, NULL, NULL},
-    {"extra", 2, 0, NULL, NULL},
-    {"broken", 3, 16, "[0]", "not an object"},
-    {"empty_array", 0, 0, NULL, NULL},
-    {"empty_data", 0, 0, NULL, NULL},
+    {"flat", 1, 0, NULL, NULL},           {"flat_all", 7, 0, NULL, NULL},
+    {"flat_schema", 3, 0, NULL, NULL},    {"actions", 2, 0, NULL, NULL},
+    {"actions_all", 8, 0, NULL, NULL},    {"envelope", 1, 0, NULL, NULL},
+    {"envelope_batch", 2, 0, NULL, NULL}, {"envelope_disagrees", 3, 0, NULL, NULL},
+    {"envelope_1", 6, 0, NULL, NULL},     {"free_data", 2, 0, NULL, NULL},
+    {"unknown", 7, 0, NULL, NULL},        {"nulls", 4, 0, NULL, NULL},
+    {"misfits", 4, 0, NULL, NULL},        {"aliases", 3, 0, NULL, NULL},
+    {"duplicates", 1, 0, NULL, NULL},     {"escapes", 5, 0, NULL, NULL},
+    {"extra", 2, 0, NULL, NULL},          {"broken", 3, 16, "[0]", "not an object"},
+    {"empty_array", 0, 0, NULL, NULL},    {"empty_data", 0, 0, NULL, NULL},
 };
 
 static void test_samples(void **state) {
