@@ -25,6 +25,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "schema.h"
+
 enum {
     FEED_BACKLOG = 512,
     HALF_CLOSED_CHECK_MS = 1000,
@@ -72,6 +74,7 @@ static void reader_close(struct reader *reader) {
     reader->state = READER_CLOSED;
     list_remove(&reader->turn);
     wheel_disarm(&reader->deadline);
+    reader_end_stream(reader);
     uv_close((uv_handle_t *)&reader->pipe, on_reader_closed);
 }
 
@@ -82,6 +85,22 @@ void reader_fail(struct reader *reader) {
 
 /* --- requests ------------------------------------------------------------------------ */
 
+static void answer_schema(struct reader *reader, struct http_request *request) {
+    struct http_response response = {
+        .status = 200,
+        .content_type = "application/schema+json",
+        .body = span_from(event_schema, event_schema_len),
+        .headers = "Cache-Control: max-age=3600\r\n",
+        .close = reader->last,
+        .head = request->llhttp_method == HTTP_HEAD,
+        .minor_version = request->minor_version,
+    };
+    if (http_respond(&reader->feed->out, &response))
+        reader_fail(reader);
+    else
+        reader_finish(reader);
+}
+
 static const struct route {
     const char *path;
     unsigned methods; /* a bit each, 1 << HTTP_GET ... */
@@ -89,6 +108,7 @@ static const struct route {
     void (*answer)(struct reader *reader, struct http_request *request);
 } routes[] = {
     {"/v1/events", 1U << HTTP_GET | 1U << HTTP_HEAD, "Allow: GET, HEAD\r\n", reader_start_stream},
+    {"/v1/schema", 1U << HTTP_GET | 1U << HTTP_HEAD, "Allow: GET, HEAD\r\n", answer_schema},
 };
 
 static void on_request(struct reader *reader) {
@@ -235,6 +255,7 @@ int reader_send(struct reader *reader) {
     if (rc >= 0)
         rc = (size_t)rc < out->len ? write_later(reader, out->ptr + rc, out->len - (size_t)rc) : 0;
     buf_reset(out, FEED_OUT_KEEP_BYTES);
+    reader_arm_beat(reader);
     return rc;
 }
 
@@ -327,6 +348,7 @@ static int accept_reader(struct feed *feed) {
     list_init(&reader->turn);
     http_parser_init(&reader->http, &feed->limits);
     wheel_node_init(&reader->deadline, on_deadline);
+    wheel_node_init(&reader->beat, NULL);             /* set when a stream begins */
     (void)uv_pipe_init(feed->loop, &reader->pipe, 0); /* never fails */
     reader->pipe.data = reader;
     list_append(&feed->readers, &reader->link);

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include "feed.h"
+#include "feed_filter.h"
+#include "feed_format.h"
 #include "http.h"
 #include "util/buf.h"
 #include "util/list.h"
@@ -12,6 +14,7 @@
 enum {
     FEED_READ_BYTES = 16 * 1024,
     FEED_CHUNK_BYTES = 64 * 1024,  /* of lines in one write; one line may be longer */
+    FEED_CHUNK_RECORDS = 4096,     /* looked at for one write, wanted or not */
     FEED_CHUNKS_PER_TURN = 4,      /* for one reader, then it is another's turn */
     FEED_TURN_BYTES = 1024 * 1024, /* for all that catch up, then it is the senders' turn */
     FEED_OUT_KEEP_BYTES = 256 * 1024,
@@ -43,7 +46,11 @@ struct reader {
     bool half_closed; /* the peer has shut down its sending side */
     /* the stream */
     bool follow, chunked;
-    uint64_t left; /* of limit */
+    enum feed_format format;
+    struct feed_filter *filter; /* NULL: everything is wanted */
+    struct wheel_node beat;
+    uint64_t beat_ms; /* heartbeat=; 0: none */
+    uint64_t left;    /* of limit */
     struct ring_cursor cursor;
 };
 
@@ -93,5 +100,9 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
 void reader_start_stream(struct reader *reader, struct http_request *request);
 /* Sends what the ring has for it, as much as one turn gives; returns how many bytes. */
 size_t reader_pump(struct reader *reader);
+/* Something was sent: the next heartbeat is as far away as it can be. */
+void reader_arm_beat(struct reader *reader);
+/* Gives back what only a stream needs; does nothing where none is under way. */
+void reader_end_stream(struct reader *reader);
 
 #endif

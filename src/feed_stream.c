@@ -1,140 +1,28 @@
-/* GET /v1/events: what a stream says. Parameters, the ring's lines in chunks, and a gap line
- * wherever the next line is not the last one's successor. See feed.h. */
+/* GET /v1/events: what a stream says. The ring's lines in chunks, and a gap line wherever the next
+ * line is not the last one's successor. See feed.h; what may be asked for is feed_wish.c's. */
 #include "feed_internal.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "feed_wish.h"
 #include "util/clock.h"
-
-/* --- parameters ---------------------------------------------------------------------- */
-
-struct parameters {
-    struct span from, after, follow, limit;
-    char problem[128]; /* what is wrong with them, as text that fits into JSON */
-};
-
-enum { NAME_SHOWN_BYTES = 32 }; /* of a parameter's name in an error */
-
-/* The peer's own word, without what JSON would have to escape. */
-static void show_name(struct span name, char shown[NAME_SHOWN_BYTES + 1]) {
-    size_t len = name.len < NAME_SHOWN_BYTES ? name.len : NAME_SHOWN_BYTES;
-    for (size_t i = 0; i < len; i++)
-        shown[i] =
-            isalnum((unsigned char)name.ptr[i]) || strchr("_-.", name.ptr[i] ? name.ptr[i] : '?')
-                ? name.ptr[i]
-                : '?';
-    shown[len] = 0;
-}
-
-static bool complain(struct parameters *parameters, const char *name, const char *what) {
-    snprintf(parameters->problem, sizeof parameters->problem, "%s: %s", name, what);
-    return false;
-}
-
-/* Sorts the query into parameters. */
-static bool read_query(struct span query, struct parameters *parameters) {
-    const struct {
-        const char *name;
-        struct span *value;
-    } known[] = {
-        {"from", &parameters->from},
-        {"after", &parameters->after},
-        {"follow", &parameters->follow},
-        {"limit", &parameters->limit},
-    };
-    struct span name, value;
-    while (http_query_next(&query, &name, &value)) {
-        char shown[NAME_SHOWN_BYTES + 1];
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known &&
-               !span_equals(span_from_string(known[i].name), name))
-            i++;
-        if (i == sizeof known / sizeof *known) {
-            show_name(name, shown);
-            return complain(parameters, shown, "unknown; known are from, after, follow and limit");
-        }
-        if (known[i].value->ptr)
-            return complain(parameters, known[i].name, "given twice");
-        *known[i].value = value;
-    }
-    return true;
-}
-
-/* A whole number of at least 1. */
-static bool parse_limit(struct span text, uint64_t *limit) {
-    *limit = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || __builtin_mul_overflow(*limit, 10U, limit) ||
-            __builtin_add_overflow(*limit, digit, limit))
-            return false;
-    }
-    return *limit > 0;
-}
-
-/* What a request asks for. */
-struct wish {
-    bool follow, oldest;
-    uint64_t limit;
-    struct span after; /* absent, or a well-formed cursor */
-    enum ring_cursor_kind kind;
-    uint64_t seq;
-};
-
-/* Whether an absent or present value is one of two words; *second: it is the second. */
-static bool read_choice(struct span value, struct span first, struct span other, bool *second) {
-    if (value.ptr)
-        *second = span_equals(value, other);
-    return !value.ptr || *second || span_equals(value, first);
-}
-
-static bool read_wish(const struct ring *ring, struct parameters *parameters, struct wish *wish) {
-    *wish = (struct wish){.follow = true, .limit = UINT64_MAX, .after = parameters->after};
-    if (parameters->from.ptr && parameters->after.ptr)
-        return complain(parameters, "from, after", "exclude each other");
-    if (!read_choice(parameters->from, SPAN("now"), SPAN("oldest"), &wish->oldest))
-        return complain(parameters, "from", "now or oldest");
-    if (!read_choice(parameters->follow, SPAN("0"), SPAN("1"), &wish->follow))
-        return complain(parameters, "follow", "0 or 1");
-    if (parameters->limit.ptr && !parse_limit(parameters->limit, &wish->limit))
-        return complain(parameters, "limit", "a whole number of at least 1");
-    if (wish->after.ptr)
-        wish->kind = ring_parse_cursor(ring, wish->after, &wish->seq);
-    if (wish->after.ptr && wish->kind == RING_CURSOR_MALFORMED)
-        return complain(parameters, "after", "a cursor is <ring id>-<seq>, as gap lines have it");
-    return true;
-}
 
 /* --- lines --------------------------------------------------------------------------- */
 
 enum { CHUNK_HEAD_BYTES = 10 }; /* eight digits (zeros in front are fine, RFC 9112, 7.1) and CRLF */
 
-/* A gap line; `after` is what the reader saw last. `lost` below zero: nobody knows. */
-static int append_gap(struct reader *reader, struct span after, uint64_t next_seq, int64_t lost,
-                      const char *reason) {
-    char text[2 * RING_CURSOR_MAX + 128], next[RING_CURSOR_MAX], count[24] = "null";
-    ring_format_cursor(reader->feed->ring, next_seq, next);
-    if (lost >= 0)
-        snprintf(count, sizeof count, "%lld", (long long)lost);
-    int len =
-        snprintf(text, sizeof text,
-                 "{\"gap\":{\"after\":\"%.*s\",\"next\":\"%s\",\"lost\":%s,\"reason\":\"%s\"}}\n",
-                 SPAN_ARG(after), next, count, reason);
-    return buf_append(&reader->feed->out, text, (size_t)len);
-}
-
 /* The ring has passed the reader by. */
 static int append_overrun(struct reader *reader) {
     char after[RING_CURSOR_MAX];
-    struct ring_cursor oldest = ring_oldest(reader->feed->ring);
-    unsigned len = ring_format_cursor(reader->feed->ring, reader->cursor.seq - 1, after);
-    int rc = append_gap(reader, span_from(after, len), oldest.seq,
-                        (int64_t)(oldest.seq - reader->cursor.seq), "overrun");
+    const struct ring *ring = reader->feed->ring;
+    struct ring_cursor oldest = ring_oldest(ring);
+    unsigned len = ring_format_cursor(ring, reader->cursor.seq - 1, after);
+    const struct feed_gap gap = {span_from(after, len), oldest.seq,
+                                 (int64_t)(oldest.seq - reader->cursor.seq), "overrun"};
     reader->cursor = oldest;
-    return rc;
+    return feed_format_gap(reader->format, ring, &gap, &reader->feed->out);
 }
 
 static int begin_chunk(struct reader *reader) {
@@ -163,19 +51,31 @@ enum lines {
     LINES_END,  /* the stream has ended */
 };
 
+static int append_event(struct reader *reader, const struct ring_record *record,
+                        enum lines *lines) {
+    struct feed *feed = reader->feed;
+    if (reader->filter && !feed_filter_matches(reader->filter, record))
+        return 0;
+    if (--reader->left == 0)
+        *lines = LINES_END;
+    return reader->format == FEED_NDJSON
+               ? buf_append(&feed->out, record + 1, record->line_len)
+               : feed_format_event(reader->format, feed->ring, record, &feed->out);
+}
+
 /* Appends lines to feed->out. 0 or -ENOMEM. */
 static int append_lines(struct reader *reader, enum lines *lines) {
     struct feed *feed = reader->feed;
     const struct ring_record *record;
     size_t start = feed->out.len;
+    unsigned looked_at = 0;
     int rc = begin_chunk(reader);
     *lines = LINES_MORE;
-    while (rc == 0 && *lines == LINES_MORE && feed->out.len - start < FEED_CHUNK_BYTES) {
+    while (rc == 0 && *lines == LINES_MORE && feed->out.len - start < FEED_CHUNK_BYTES &&
+           looked_at++ < FEED_CHUNK_RECORDS) {
         switch (ring_next(feed->ring, &reader->cursor, &record)) {
         case RING_OK:
-            rc = buf_append(&feed->out, record + 1, record->line_len);
-            if (--reader->left == 0)
-                *lines = LINES_END;
+            rc = append_event(reader, record, lines);
             break;
         case RING_OVERRUN:
             rc = append_overrun(reader);
@@ -200,6 +100,7 @@ static bool pump_once(struct reader *reader, size_t *sent) {
     }
     *sent += feed->out.len;
     if (lines == LINES_END) {
+        reader_end_stream(reader);
         reader_finish(reader);
         return false;
     }
@@ -243,12 +144,12 @@ static int append_head(struct reader *reader, const struct http_request *request
     int len = snprintf(text, sizeof text,
                        "HTTP/1.1 200 OK\r\n"
                        "Date: %s\r\n"
-                       "Content-Type: application/x-ndjson\r\n"
+                       "Content-Type: %s\r\n"
                        "Cache-Control: no-store\r\n"
                        "Rollcall-Ring: %s\r\n"
                        "Rollcall-Cursor: %s\r\n"
                        "%s%s\r\n",
-                       date, ring_id(reader->feed->ring), cursor,
+                       date, feed_format_type(reader->format), ring_id(reader->feed->ring), cursor,
                        request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
                        reader->last ? "Connection: close\r\n" : "");
     return buf_append(&reader->feed->out, text, (size_t)len);
@@ -256,7 +157,7 @@ static int append_head(struct reader *reader, const struct http_request *request
 
 /* Where the stream begins. The reason of a gap line that has to say so first, or NULL; a cursor
  * whose successor was overwritten needs none here: reading finds that out. */
-static const char *place_cursor(struct reader *reader, const struct wish *wish) {
+static const char *place_cursor(struct reader *reader, const struct feed_wish *wish) {
     const struct ring *ring = reader->feed->ring;
     reader->cursor = ring_newest(ring);
     if (wish->oldest || (wish->after.ptr && wish->kind == RING_CURSOR_FOREIGN))
@@ -274,28 +175,64 @@ static const char *place_cursor(struct reader *reader, const struct wish *wish) 
 
 /* The gap line in front of the first, as a chunk of its own. After a restart nobody knows how many
  * were lost; a cursor of the future has lost nothing that was ever there. */
-static int append_first_gap(struct reader *reader, const struct wish *wish, const char *reason) {
-    size_t start = reader->feed->out.len;
-    int64_t lost = wish->kind == RING_CURSOR_FOREIGN ? -1 : 0;
+static int append_first_gap(struct reader *reader, const struct feed_wish *wish,
+                            const char *reason) {
+    struct feed *feed = reader->feed;
+    size_t start = feed->out.len;
+    const struct feed_gap gap = {wish->after, reader->cursor.seq,
+                                 wish->kind == RING_CURSOR_FOREIGN ? -1 : 0, reason};
     int rc = begin_chunk(reader);
-    rc = rc ? rc : append_gap(reader, wish->after, reader->cursor.seq, lost, reason);
+    rc = rc ? rc : feed_format_gap(reader->format, feed->ring, &gap, &feed->out);
     return rc ? rc : end_chunk(reader, start);
 }
 
+/* Silence for as long as the reader has asked for: something is sent that means nothing, so that
+ * both sides learn whether the other is still there. */
+static void on_beat(struct wheel_node *node) {
+    struct reader *reader = container_of(node, struct reader, beat);
+    struct feed *feed = reader->feed;
+    size_t start = feed->out.len;
+    if (reader->state != READER_STREAM)
+        return;
+    reader_arm_beat(reader);
+    if (reader->writing)
+        return; /* more than a heartbeat is on its way */
+    int rc = begin_chunk(reader);
+    rc = rc ? rc : feed_format_heartbeat(reader->format, &feed->out);
+    rc = rc ? rc : end_chunk(reader, start);
+    if (rc || reader_send(reader))
+        reader_fail(reader);
+}
+
+void reader_arm_beat(struct reader *reader) {
+    struct feed *feed = reader->feed;
+    if (reader->beat_ms)
+        wheel_arm(feed->wheel, &reader->beat, uv_now(feed->loop) + reader->beat_ms);
+}
+
+void reader_end_stream(struct reader *reader) {
+    wheel_disarm(&reader->beat);
+    reader->beat_ms = 0;
+    feed_filter_free(reader->filter);
+    reader->filter = NULL;
+}
+
 void reader_start_stream(struct reader *reader, struct http_request *request) {
-    struct parameters parameters = {0};
-    struct wish wish;
-    if (!read_query(request->query, &parameters) ||
-        !read_wish(reader->feed->ring, &parameters, &wish)) {
-        reader_answer(reader, 400, NULL, "{\"error\":\"%s\"}\n", parameters.problem);
+    struct feed_wish wish;
+    if (feed_wish_read(&wish, reader->feed->ring, request)) {
+        reader_answer(reader, wish.status, NULL, "{\"error\":\"%s\"}\n", wish.problem);
+        feed_filter_free(wish.filter);
         return;
     }
+    reader->filter = wish.filter;
+    reader->format = wish.format;
     reader->chunked = request->minor_version > 0;
     if (!reader->chunked)
         reader->last = true; /* the end of the body is the end of the connection */
     const char *gap = place_cursor(reader, &wish);
     int rc = append_head(reader, request);
     if (rc == 0 && request->llhttp_method == HTTP_HEAD) {
+        reader_end_stream(reader);
         reader_finish(reader);
         return;
     }
@@ -308,7 +245,11 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
     reader->state = READER_STREAM;
     reader->follow = wish.follow;
     reader->left = wish.limit;
+    reader->beat_ms = 1000 * wish.heartbeat_s;
+    wheel_node_init(&reader->beat, on_beat);
     size_t sent = 0;
     if (pump_once(reader, &sent)) /* many may come at once: the rest is for their turns */
         feed_note_behind(reader->feed, reader);
+    else if (reader->state == READER_STREAM)
+        reader_arm_beat(reader);
 }

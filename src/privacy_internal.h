@@ -121,7 +121,7 @@ void pseudonym_overwrite(const struct privacy *privacy, const struct shape *shap
 struct scrub {
     struct privacy *privacy;
     struct span provider;
-    uint64_t ap_mac; /* the event's access point's: kept wherever it stands */
+    uint64_t ap_mac;  /* the event's access point's: kept wherever it stands */
     size_t max_bytes; /* of privacy->out */
     int rc;           /* the first error; nothing is written behind it */
 };

@@ -164,32 +164,22 @@ static const struct name names[] = {
 
 enum { NAMES = sizeof names / sizeof *names };
 
-/* Names that mean it wherever they stand in a longer name. */
+/* Names that mean it wherever they stand in a longer name; the first of two lists all end in
+ * "name", which is looked for first. */
+static const struct name named_words[] = {
+    {"firstname", RULE_PERSON, DOMAIN_NAME},   {"forename", RULE_PERSON, DOMAIN_NAME},
+    {"givenname", RULE_PERSON, DOMAIN_NAME},   {"lastname", RULE_PERSON, DOMAIN_NAME},
+    {"surname", RULE_PERSON, DOMAIN_NAME},     {"familyname", RULE_PERSON, DOMAIN_NAME},
+    {"middlename", RULE_PERSON, DOMAIN_NAME},  {"fullname", RULE_PERSON, DOMAIN_NAME},
+    {"displayname", RULE_PERSON, DOMAIN_NAME}, {"nickname", RULE_PERSON, DOMAIN_NAME},
+    {"username", RULE_PERSON, DOMAIN_ID},      {"guestname", RULE_PERSON, DOMAIN_NAME},
+    {"visitorname", RULE_PERSON, DOMAIN_NAME}, {"contactname", RULE_PERSON, DOMAIN_NAME},
+    {"customername", RULE_PERSON, DOMAIN_NAME}};
 static const struct name words[] = {
-    {"mail", RULE_PERSON, DOMAIN_EMAIL},
-    {"phone", RULE_PERSON, DOMAIN_TEXT},
-    {"msisdn", RULE_PERSON, DOMAIN_TEXT},
-    {"firstname", RULE_PERSON, DOMAIN_NAME},
-    {"forename", RULE_PERSON, DOMAIN_NAME},
-    {"givenname", RULE_PERSON, DOMAIN_NAME},
-    {"lastname", RULE_PERSON, DOMAIN_NAME},
-    {"surname", RULE_PERSON, DOMAIN_NAME},
-    {"familyname", RULE_PERSON, DOMAIN_NAME},
-    {"middlename", RULE_PERSON, DOMAIN_NAME},
-    {"fullname", RULE_PERSON, DOMAIN_NAME},
-    {"displayname", RULE_PERSON, DOMAIN_NAME},
-    {"nickname", RULE_PERSON, DOMAIN_NAME},
-    {"username", RULE_PERSON, DOMAIN_ID},
-    {"guestname", RULE_PERSON, DOMAIN_NAME},
-    {"visitorname", RULE_PERSON, DOMAIN_NAME},
-    {"contactname", RULE_PERSON, DOMAIN_NAME},
-    {"customername", RULE_PERSON, DOMAIN_NAME},
-    {"useragent", RULE_PERSON, DOMAIN_TEXT},
-    {"passport", RULE_PERSON, DOMAIN_ID},
-    {"birth", RULE_HIDDEN, DOMAIN_TEXT},
-    {"gender", RULE_HIDDEN, DOMAIN_TEXT},
-    {"apmac", RULE_AP, DOMAIN_MAC},
-};
+    {"mail", RULE_PERSON, DOMAIN_EMAIL},  {"phone", RULE_PERSON, DOMAIN_TEXT},
+    {"msisdn", RULE_PERSON, DOMAIN_TEXT}, {"useragent", RULE_PERSON, DOMAIN_TEXT},
+    {"passport", RULE_PERSON, DOMAIN_ID}, {"birth", RULE_HIDDEN, DOMAIN_TEXT},
+    {"gender", RULE_HIDDEN, DOMAIN_TEXT}, {"apmac", RULE_AP, DOMAIN_MAC}};
 
 /* What a name means with one sender only. */
 static const struct {
@@ -234,10 +224,10 @@ static int compare_names(const void *key, const void *entry) {
     return strcmp(key, ((const struct name *)entry)->name);
 }
 
-static const struct name *find_word(const char *name, size_t len) {
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (memmem(name, len, words[i].name, strlen(words[i].name)))
-            return &words[i];
+static const struct name *find_word(const char *name, const struct name *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (strstr(name, list[i].name))
+            return &list[i];
     return NULL;
 }
 
@@ -277,8 +267,10 @@ struct name_rule name_find_rule(struct span name, enum parent parent, struct spa
     if (find_in_parent(normal, parent, &rule))
         return rule;
     const struct name *entry = bsearch(normal, names, NAMES, sizeof *names, compare_names);
+    if (!entry && strstr(normal, "name"))
+        entry = find_word(normal, named_words, sizeof named_words / sizeof *named_words);
     if (!entry)
-        entry = find_word(normal, len);
+        entry = find_word(normal, words, sizeof words / sizeof *words);
     if (entry)
         return (struct name_rule){entry->rule, entry->domain};
     if (len >= 3 && strcmp(normal + len - 3, "mac") == 0)

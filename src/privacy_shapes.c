@@ -14,6 +14,7 @@
 enum {
     MAC_DIGITS = 12,
     EUI64_DIGITS = 16,
+    MAX_PAIRS = 32,  /* looked at from one start */
     UUID_BYTES = 36, /* 8-4-4-4-12 */
     UUID_NODE = 24,  /* where the last group starts */
     UUID_VERSION = 14,
@@ -134,9 +135,10 @@ static bool match_mac(struct span text, size_t at, size_t run, struct shape *sha
     unsigned separator = separator_len(text, at + run);
     if ((run != 2 && run != 4 && run != 6) || !separator)
         return false;
-    size_t groups = 1;
+    /* one more than is needed to tell; but pairs may be many, and are then taken in pieces */
+    size_t groups = 1, max_groups = run == 2 ? MAX_PAIRS : 5;
     shape->separator_len = separator;
-    while (separator_len(text, shape->end) == separator &&
+    while (groups < max_groups && separator_len(text, shape->end) == separator &&
            text.ptr[shape->end] == text.ptr[at + run] &&
            hex_run(text, shape->end + separator) == run) {
         shape->end += separator + run;
@@ -176,7 +178,7 @@ static bool match_ipv4(struct span text, size_t at, struct shape *shape) {
 static bool is_ipv6(const char *token, size_t len) {
     char copy[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    if (len < 2 || len >= sizeof copy)
+    if (len < 3 || len >= sizeof copy) /* "::" is nobody's */
         return false;
     memcpy(copy, token, len);
     copy[len] = 0;
@@ -198,13 +200,11 @@ static bool match_ipv6(struct span text, size_t at, struct shape *shape) {
         return false;
     if (end < text.len && (is_letter(text.ptr[end]) || is_digit(text.ptr[end])))
         return false;
-    while (end > at && !is_ipv6(text.ptr + at, end - at)) {
-        if (text.ptr[end - 1] != ':' && text.ptr[end - 1] != '.')
+    for (unsigned behind = 0; !is_ipv6(text.ptr + at, end - at); behind++, end--)
+        if (behind == 2 || (text.ptr[end - 1] != ':' && text.ptr[end - 1] != '.'))
             return false;
-        end--;
-    }
     *shape = (struct shape){.kind = SHAPE_IP, .start = at, .end = end};
-    return end > at;
+    return true;
 }
 
 static bool may_start_ipv6(struct span text, size_t at) {
@@ -226,17 +226,17 @@ static bool is_domain(char c) {
     return is_letter(c) || is_digit(c) || (unsigned char)c >= 0x80 || c == '-' || c == '.';
 }
 
-/* The next '@', or "%40" as queries have it; its length goes to *len. */
+/* The next '@', or "%40" as queries have it; its length goes to *len. No further than that is
+ * looked: a text of many of them is walked once. */
 static size_t find_at_sign(struct span text, size_t from, size_t *len) {
-    for (size_t i = from; i < text.len; i++) {
-        *len = 1;
-        if (text.ptr[i] == '@')
-            return i;
-        *len = 3;
-        if (text.ptr[i] == '%' && text.len - i >= 3 && memcmp(text.ptr + i, "%40", 3) == 0)
-            return i;
+    size_t at = from;
+    for (; at < text.len; at++) {
+        char c = text.ptr[at];
+        *len = c == '@' ? 1 : 3;
+        if (c == '@' || (c == '%' && text.len - at >= 3 && memcmp(text.ptr + at, "%40", 3) == 0))
+            break;
     }
-    return text.len;
+    return at;
 }
 
 /* The next e-mail address that starts at `from` or behind. */
@@ -278,6 +278,13 @@ bool shape_is_email(struct span text, struct span *local, struct span *domain) {
 /* --- The walk -----------------------------------------------------------------------------------
  */
 
+/* Passes over what no address starts with, to a run's first digit at the latest. */
+static size_t skip_others(struct span text, size_t at) {
+    while (at < text.len && !is_hex(text.ptr[at]) && text.ptr[at] != ':' && text.ptr[at] != '%')
+        at++;
+    return at;
+}
+
 /* An address at `at`; else false, and *next is where to go on. */
 static bool match_address(const struct shape_search *search, size_t at, struct shape *shape,
                           size_t *next) {
@@ -287,6 +294,8 @@ static bool match_address(const struct shape_search *search, size_t at, struct s
         match_ipv6(text, at, shape))
         return true;
     *next = at + (run ? run : 1);
+    while (!run && *next < text.len && text.ptr[at] == ':' && text.ptr[*next] == ':')
+        ++*next;
     if (run == 8 && is_uuid(text, at)) {
         /* of version 1 the last group is the maker's MAC address (RFC 9562, 5.1) */
         *next = at + (text.ptr[at + UUID_VERSION] == '1' ? UUID_NODE : UUID_BYTES);
@@ -317,7 +326,7 @@ static void prepare_email(struct shape_search *search) {
 bool shape_next(struct shape_search *search, struct shape *shape) {
     prepare_email(search);
     size_t limit = search->has_email ? search->email.start : search->text.len;
-    while (search->addresses && search->at < limit) {
+    while (search->addresses && (search->at = skip_others(search->text, search->at)) < limit) {
         size_t at = search->at;
         if (match_address(search, at, shape, &search->at)) {
             search->at = shape->end; /* may reach into the e-mail address: a MAC address's user */

@@ -458,6 +458,125 @@ static void test_three_retries(void **state) {
     close_window();
 }
 
+/* --- privacy -------------------------------------------------------------------------------------
+ */
+
+static void hide(enum privacy_mode mode, const char *key, uint64_t rotate_ms) {
+    struct privacy_options options = {mode, mode, span_from_string(key), rotate_ms};
+    assert_int_equal(privacy_new(&batch.privacy, &options), 0);
+}
+
+static void hide_no_more(void) {
+    privacy_free(batch.privacy);
+    batch.privacy = NULL;
+}
+
+#define SOME_KEY  "a key of 16 byte"
+#define OTHER_KEY "another, of more than sixteen"
+
+/* Who has no key cannot try out which address an id was made of; who has it gets the same id. */
+static void test_private_ids(void **state) {
+    uint8_t public_id[HASH_BYTES], ids[3][HASH_BYTES];
+    static const char *const keys[] = {SOME_KEY, SOME_KEY, OTHER_KEY};
+    (void)state;
+    begin();
+    emit(1, public_id);
+    batch_abort(&batch);
+    for (unsigned i = 0; i < 3; i++) {
+        hide(PRIVACY_PSEUDONYM, keys[i], i ? 60000 : 0);
+        begin();
+        emit(1, ids[i]);
+        batch_abort(&batch);
+        hide_no_more();
+    }
+    assert_memory_not_equal(ids[0], public_id, HASH_BYTES);
+    assert_memory_equal(ids[0], ids[1], HASH_BYTES);
+    assert_memory_not_equal(ids[0], ids[2], HASH_BYTES);
+}
+
+/* Also where the pseudonyms have changed in between. */
+static void test_private_repeats_are_known(void **state) {
+    static const uint64_t values[] = {80, 80, 81};
+    (void)state;
+    hide(PRIVACY_PSEUDONYM, SOME_KEY, 60000);
+    open_window(BATCH_DROP, 4 * 3600);
+    post(values, 3, 0, 3, 0, false);
+    post(values, 3, 0, 3, 0, true);
+    post(values, 3, 61, 0, 3, true);
+    close_window();
+    open_window(BATCH_MARK, 4 * 3600);
+    post(values, 3, 0, 3, 0, true);
+    assert_false(last_line_has("\"duplicate\""));
+    post(values, 3, 61, 3, 3, true);
+    assert_true(last_line_has(",\"duplicate\":true}"));
+    close_window();
+    hide_no_more();
+}
+
+static void test_the_senders_event_stays_as_it_is(void **state) {
+    struct event event;
+    uint64_t mac[2];
+    (void)state;
+    hide(PRIVACY_PSEUDONYM, SOME_KEY, 0);
+    event_init(&event);
+    event.kind = SPAN("seen");
+    event.client_mac = 0xa0d795114f3c;
+    event_set(&event, EVENT_USER_ID, SPAN("ada"));
+    begin();
+    for (unsigned i = 0; i < 2; i++) { /* a sender emits one event several times */
+        assert_int_equal(batch_emit(&batch, &event, NULL), 0);
+        batch_commit(&batch);
+        mac[i] = last_record()->client_mac;
+        assert_true(last_line_has("\"user\":{\"id\":\"p-"));
+    }
+    assert_int_equal(mac[0], mac[1]);
+    assert_int_not_equal(mac[0], event.client_mac);
+    assert_int_equal(event.client_mac, 0xa0d795114f3c);
+    hide_no_more();
+    hide(PRIVACY_DROP, SOME_KEY, 0);
+    begin();
+    assert_int_equal(batch_emit(&batch, &event, NULL), 0);
+    batch_commit(&batch);
+    assert_true(last_record()->client_mac == MAC_NONE);
+    assert_true(last_line_has("\"kind\":\"seen\"}\n"));
+    hide_no_more();
+}
+
+/* 8 MiB of ids of one byte would become 80 MiB of pseudonyms. */
+static void test_what_grows_too_large_is_refused(void **state) {
+    enum { ITEMS = RING_BYTES / 8 };
+    static char ids[2 * ITEMS + 1];
+    struct event event;
+    (void)state;
+    for (size_t i = 0; i < ITEMS; i++)
+        memcpy(ids + 2 * i, ",1", 2);
+    ids[0] = '[';
+    ids[2 * ITEMS] = ']';
+    hide(PRIVACY_PSEUDONYM, SOME_KEY, 0);
+    event_init(&event);
+    event.kind = SPAN("interval");
+    event_set(&event, EVENT_CHANNEL_JOINED, span_from(ids, sizeof ids));
+    begin();
+    assert_int_equal(batch_emit(&batch, &event, NULL), SENDER_BATCH_FULL);
+    batch_abort(&batch);
+    hide_no_more();
+}
+
+static void test_an_unreadable_body_is_withheld(void **state) {
+    static const char tail[] =
+        "\"kind\":\"unreadable\",\"extra\":{\"error\":\"not JSON\",\"at\":\"byte 0\","
+        "\"bytes\":3,\"withheld\":true}}\n";
+    (void)state;
+    for (int drop = 0; drop < 2; drop++) {
+        hide(drop ? PRIVACY_DROP : PRIVACY_PSEUDONYM, SOME_KEY, 0);
+        keep(SPAN("Ada"), "not JSON", "byte 0");
+        assert_true(last_line_has(tail));
+        hide_no_more();
+    }
+    keep(SPAN("Ada"), "not JSON", "byte 0");
+    assert_true(last_line_has("\"data\":\"Ada\""));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_same_post_has_the_same_ids),
@@ -481,6 +600,11 @@ int main(void) {
         cmocka_unit_test(test_an_unreadable_body_is_kept_as_text),
         cmocka_unit_test(test_a_long_body_is_cut),
         cmocka_unit_test(test_a_long_problem_is_cut),
+        cmocka_unit_test(test_private_ids),
+        cmocka_unit_test(test_private_repeats_are_known),
+        cmocka_unit_test(test_the_senders_event_stays_as_it_is),
+        cmocka_unit_test(test_what_grows_too_large_is_refused),
+        cmocka_unit_test(test_an_unreadable_body_is_withheld),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

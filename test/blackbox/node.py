@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import threading
 
+import schema
+
 ROLLCALLD = os.environ.get("ROLLCALLD", "")
 TAIL = os.environ.get("ROLLCALL_TAIL", "")
 BENCH = os.environ.get("ROLLCALL_BENCH", "")
@@ -225,7 +227,10 @@ def feed(node, target, version="1.1", headers=()):
 
 
 def events(node, query="from=oldest&follow=0"):
-    """The ring's lines, parsed."""
+    """The ring's lines, parsed. Each is what the schema says."""
     response = get(node, "/v1/events?" + query)
     assert response.status == 200, response
-    return [json.loads(line) for line in response.body.splitlines()]
+    lines = [json.loads(line) for line in response.body.splitlines()]
+    for line in lines:
+        schema.check(line)
+    return lines
