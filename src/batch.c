@@ -149,8 +149,9 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
 static int encode_event(struct batch *batch, const struct event *event,
                         struct event_layout *layout) {
     char *line;
-    if (ring_reserve(batch->ring, event_size_bound(event, &batch->context), &line))
-        return SENDER_BATCH_FULL;
+    int rc = ring_reserve(batch->ring, event_size_bound(event, &batch->context), &line);
+    if (rc)
+        return rc == RING_HELD ? SENDER_BATCH_HELD : SENDER_BATCH_FULL;
     event_encode(event, &batch->context, line, layout);
     return 0;
 }
@@ -201,12 +202,12 @@ static int emit_new(struct batch *batch, struct event *event) {
     struct event_layout layout;
     dedupe_prefetch(batch->dedupe, event->id);
     int rc = encode_event(batch, event, &layout);
-    if (rc)
+    if (rc && rc != SENDER_BATCH_HELD)
         return rc;
     int seen = see(batch, event);
-    if (seen == 0)
+    if (seen == 0 && rc == 0)
         push_event(batch, event, &layout);
-    return seen < 0 ? seen : 0;
+    return seen < 0 ? seen : seen ? 0 : rc; /* a repeat needs no room */
 }
 
 /* Nothing of the event as it came is written to the ring, not even where it would be overwritten or

@@ -63,7 +63,7 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
 /* Adds one event, of which the batch changes `id` and `duplicate` only: what privacy changes, it
  * changes in a copy. `identity` is what makes it the same event; NULL where nothing does (its id is
  * unique then). An event whose kind is longer than EVENT_MAX_KIND_BYTES is counted as rejected.
- * 0, SENDER_BATCH_FULL, or -ENOMEM. */
+ * 0, SENDER_BATCH_FULL, SENDER_BATCH_HELD, or -ENOMEM. */
 int batch_emit(struct batch *batch, struct event *event,
                const struct identity *identity) MUST_CHECK;
 /* Counts a part of the body that could not be read, and says where it stands. */

@@ -142,6 +142,13 @@ static void finish_server(struct reader *reader) {
     config->client_ca_line = line_of(reader, CONFIG_SERVER, "client_ca");
 }
 
+static void finish_ring(struct reader *reader) {
+    struct config_loader *loader = &reader->loader;
+    if (loader->config->ring_sync != CONFIG_SYNC_NEVER && !loader->config->ring_file)
+        config_report_at(loader, line_of(reader, CONFIG_RING, "sync"),
+                         "\"sync\" has no meaning without \"file\": there is nothing to write to");
+}
+
 static void finish_privacy(struct reader *reader) {
     struct config_loader *loader = &reader->loader;
     const struct config *config = loader->config;
@@ -169,6 +176,8 @@ static void close_section(struct reader *reader) {
         finish_endpoint(reader);
     else if (reader->section == config_sections[CONFIG_SERVER])
         finish_server(reader);
+    else if (reader->section == config_sections[CONFIG_RING])
+        finish_ring(reader);
     else if (reader->section == config_sections[CONFIG_PRIVACY])
         finish_privacy(reader);
     reader->loader.endpoint = NULL;
@@ -583,5 +592,6 @@ void config_unref(struct config *config) {
     config_secret_free(config->privacy_key);
     free(config->socket);
     free(config->socket_group);
+    free(config->ring_file);
     free(config);
 }

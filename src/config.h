@@ -42,6 +42,13 @@ struct config_secret {
     char *file; /* that it was read from; NULL: it stood in the configuration */
 };
 
+/* When the ring's file is written through to the disk. */
+enum config_sync {
+    CONFIG_SYNC_NEVER,    /* when the kernel likes: outlives the process, not a power loss */
+    CONFIG_SYNC_INTERVAL, /* every so often */
+    CONFIG_SYNC_ALWAYS,   /* before a post is answered */
+};
+
 /* What makes an event the same event when it comes again. */
 enum config_identity {
     CONFIG_IDENTITY_SENDER, /* what the sender's page says; for json a webhook-id, if there is one
@@ -92,6 +99,10 @@ struct config {
     size_t max_header_bytes, max_body_bytes;
     size_t max_unauthenticated_body_bytes, max_unauthenticated_total;
     size_t ring_size_bytes;
+    char *ring_file; /* NULL: the ring is in memory only */
+    enum config_sync ring_sync;
+    uint64_t ring_sync_ms; /* CONFIG_SYNC_INTERVAL's */
+    uint64_t max_hold_ms;  /* of a held reader that makes no progress */
     uint64_t dedupe_window_ms;
     unsigned dedupe_max_ids;
     int dedupe_mode; /* enum batch_duplicates of batch.h */

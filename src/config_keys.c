@@ -239,6 +239,37 @@ static void print_flag(const struct config_key *key, const void *base, FILE *out
             word_of(key, *(const bool *)config_const_field(key, base)));
 }
 
+static bool parse_sync(struct config_loader *loader, const struct config_key *key,
+                       const char *value, void *base) {
+    struct config *config = base;
+    config->ring_sync = CONFIG_SYNC_ALWAYS;
+    if (strcmp(value, "always") == 0)
+        return true;
+    config->ring_sync = CONFIG_SYNC_NEVER;
+    if (strcmp(value, "never") == 0)
+        return true;
+    config->ring_sync = CONFIG_SYNC_INTERVAL;
+    if (strncmp(value, "interval", 8) == 0 && (value[8] == ' ' || value[8] == '\t')) {
+        int rc = config_parse_duration(value + 8 + strspn(value + 8, " \t"), &config->ring_sync_ms);
+        if (rc != CONFIG_VALUE_MALFORMED)
+            return in_range(loader, key, rc, config->ring_sync_ms, config_format_duration);
+    }
+    return config_refuse_value(loader, key,
+                               "never, always or interval TIME, such as interval 100ms");
+}
+
+static void print_sync(const struct config_key *key, const void *base, FILE *out) {
+    const struct config *config = base;
+    char text[CONFIG_VALUE_TEXT_BYTES] = "";
+    if (config->ring_sync == CONFIG_SYNC_INTERVAL)
+        config_format_duration(config->ring_sync_ms, text);
+    fprintf(out, "%s = %s%s\n", key->name,
+            config->ring_sync == CONFIG_SYNC_NEVER    ? "never"
+            : config->ring_sync == CONFIG_SYNC_ALWAYS ? "always"
+                                                      : "interval ",
+            text);
+}
+
 static bool parse_listen(struct config_loader *loader, const struct config_key *key,
                          const char *value, void *base) {
     struct config *config = loader->config;
@@ -292,6 +323,7 @@ static const struct config_kind file_kind = {parse_file, config_print_string};
 static const struct config_kind socket_kind = {parse_socket, config_print_string};
 static const struct config_kind word_kind = {parse_word, print_word};
 static const struct config_kind flag_kind = {parse_flag, print_flag};
+static const struct config_kind sync_kind = {parse_sync, print_sync};
 static const struct config_kind listen_kind = {parse_listen, print_listen};
 
 static const struct config_word level_words[] = {{"error", LOG_ERROR},
@@ -344,6 +376,9 @@ const struct config_key config_keys[] = {
         1024 * GIB},
     {"server", "reuse_port", &flag_kind, IN(reuse_port), CONFIG_FIXED, "no", 0, 0, yes_words},
     {"ring", "size", &size_kind, IN(ring_size_bytes), CONFIG_FIXED, "64M", RING_MIN_BYTES, 1024 * GIB},
+    {"ring", "file", &string_kind, IN(ring_file), CONFIG_MAY_BE_EMPTY | CONFIG_FIXED, NULL},
+    {"ring", "sync", &sync_kind, IN(ring_sync), CONFIG_FIXED, "never", 1, HOUR},
+    {"ring", "max_hold", &duration_kind, IN(max_hold_ms), 0, "10m", 1000, 365 * 24 * HOUR},
     {"dedupe", "window", &duration_kind, IN(dedupe_window_ms), 0, "4h", 1000, 365 * 24 * HOUR},
     {"dedupe", "max_ids", &count_kind, IN(dedupe_max_ids), CONFIG_FIXED, "1000000", 1, 1000000000},
     {"dedupe", "mode", &word_kind, IN(dedupe_mode), 0, "drop", 0, 0, duplicates_words},

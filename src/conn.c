@@ -24,6 +24,7 @@
 #include "conn.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -56,8 +57,17 @@ struct conn {
     uint32_t round;          /* in which it was last read from; see must_wait */
     uint8_t state, wait;
     bool established,
-        answered; /* answered: a request was answered since the last deadline was set */
-    bool writing; /* a struct conn_write is in flight */
+        answered;           /* answered: a request was answered since the last deadline was set */
+    bool writing;           /* a struct conn_write is in flight */
+    struct conn_kept *kept; /* NULL: nothing waits for the disk */
+};
+
+/* Answers that wait until the disk has what they acknowledge. */
+struct conn_kept {
+    struct list link; /* in conn_shared.kept */
+    struct conn *conn;
+    uint64_t seq; /* of the next event when they were made */
+    struct buf answers;
 };
 
 /* Output that the socket did not take at once. */
@@ -96,7 +106,7 @@ static void set_wait(struct conn *conn, enum wait wait) {
  * answered; more bytes of the same head or body do not move it. */
 static void update_wait(struct conn *conn) {
     enum wait wait = WAIT_IDLE;
-    if (conn->writing)
+    if (conn->writing || conn->kept)
         wait = WAIT_WRITE;
     else if (conn->state != CONN_OPEN)
         wait = WAIT_LINGER;
@@ -133,11 +143,14 @@ static void on_written(uv_write_t *request, int status) {
     if (uv_is_closing((uv_handle_t *)&conn->tcp)) /* may come with status 0 after uv_close */
         return;
     conn->writing = false;
-    if (status < 0 || uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) < 0) {
+    int rc = status;
+    if (rc == 0 && !conn->kept)
+        rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
+    if (rc < 0) {
         conn_close(conn);
         return;
     }
-    if (conn->state == CONN_CLOSING)
+    if (conn->state == CONN_CLOSING && !conn->kept)
         start_linger(conn);
     update_wait(conn);
 }
@@ -180,7 +193,7 @@ static int flush(struct conn *conn) {
             rc = write_later(conn, out->ptr + sent, out->len - (size_t)sent);
     }
     buf_reset(out, CONN_READ_BYTES);
-    if (rc == 0 && conn->state == CONN_CLOSING && !conn->writing)
+    if (rc == 0 && conn->state == CONN_CLOSING && !conn->writing && !conn->kept)
         start_linger(conn);
     return rc;
 }
@@ -300,6 +313,82 @@ static int encrypt_answers(struct conn *conn) {
     return rc;
 }
 
+/* --- answers that wait for the disk --------------------------------------------------------------
+ */
+
+/* Takes the answers that this read has brought forth; until they are out, nothing more is read. */
+static int keep_answers(struct conn *conn) {
+    struct conn_shared *shared = conn->shared;
+    struct conn_kept *kept = calloc(1, sizeof *kept);
+    int rc =
+        kept ? buf_append(&kept->answers, shared->plain_out.ptr, shared->plain_out.len) : -ENOMEM;
+    if (rc) {
+        free(kept);
+        return rc; /* closed without an answer: the sender comes again, and is a repeat */
+    }
+    buf_reset(&shared->plain_out, CONN_READ_BYTES);
+    kept->conn = conn;
+    kept->seq = ring_committed(shared->ingest->ring).seq;
+    conn->kept = kept;
+    list_append(&shared->kept, &kept->link);
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+    return 0;
+}
+
+static void drop_kept(struct conn *conn) {
+    struct conn_kept *kept = conn->kept;
+    if (!kept)
+        return;
+    conn->kept = NULL;
+    list_remove(&kept->link);
+    buf_deinit(&kept->answers);
+    free(kept);
+}
+
+/* The answers, or what has become of them, into plain_out. */
+static int take_kept(struct conn *conn, int error) {
+    struct conn_shared *shared = conn->shared;
+    int rc = 0;
+    if (error) {
+        struct http_response response = {
+            .status = 503,
+            .content_type = "application/json",
+            .headers = "Retry-After: 1\r\n",
+            .body = SPAN("{\"error\":\"the events could not be written to disk\"}\n"),
+            .minor_version = 1,
+        };
+        rc = respond(conn, &response, true);
+    } else {
+        rc = buf_append(&shared->plain_out, conn->kept->answers.ptr, conn->kept->answers.len);
+    }
+    drop_kept(conn);
+    return rc;
+}
+
+static void go_on(struct conn *conn, int error) {
+    int rc = take_kept(conn, error);
+    rc = rc ? rc : encrypt_answers(conn);
+    rc = rc ? rc : flush(conn);
+    if (rc == 0 && !conn->writing)
+        rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
+    if (rc) {
+        buf_reset(&conn->shared->plain_out, CONN_READ_BYTES);
+        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        conn_close(conn);
+        return;
+    }
+    update_wait(conn);
+}
+
+void conn_on_disk(struct conn_shared *shared, uint64_t seq, int error) {
+    while (!list_is_empty(&shared->kept)) {
+        struct conn_kept *kept = container_of(shared->kept.next, struct conn_kept, link);
+        if (kept->seq > seq)
+            return;
+        go_on(kept->conn, error);
+    }
+}
+
 static void note_handshake(struct conn *conn, int result) {
     struct conn_figures *figures = &conn->shared->figures;
     if (tls_session_is_established(&conn->tls)) {
@@ -317,6 +406,7 @@ static void note_handshake(struct conn *conn, int result) {
 /* Everything a read brings: from records to answers in net_out. 0, or an error that closes. */
 static int process_records(struct conn *conn, const char *data, size_t len) {
     struct conn_shared *shared = conn->shared;
+    uint64_t seq = ring_committed(shared->ingest->ring).seq;
     size_t plain_len;
     int result, rc = 0;
 
@@ -332,6 +422,8 @@ static int process_records(struct conn *conn, const char *data, size_t len) {
     if (result != TLS_WANT && conn->state == CONN_OPEN)
         conn->state = CONN_CLOSING; /* an alert or close_notify, ours or theirs, ends it */
     conn->tls.in = (struct span){0};
+    if (rc == 0 && shared->durable && ring_committed(shared->ingest->ring).seq != seq)
+        return keep_answers(conn);
     return rc ? rc : encrypt_answers(conn);
 }
 
@@ -339,7 +431,7 @@ static int process_records(struct conn *conn, const char *data, size_t len) {
  */
 
 void conn_begin_turn(struct conn_shared *shared, bool bounded) {
-    uint64_t position = ring_newest(shared->ingest->ring).position;
+    uint64_t position = ring_committed(shared->ingest->ring).position;
     shared->turn_end = bounded ? position + CONN_TURN_BYTES : UINT64_MAX;
     shared->round += !shared->turn_cut; /* those that were cut off come first: same round */
     shared->turn_cut = false;
@@ -353,7 +445,7 @@ static bool must_wait(struct conn *conn) {
         return false;
     if (conn->round == shared->round)
         return true;
-    if (ring_newest(shared->ingest->ring).position <= shared->turn_end)
+    if (ring_committed(shared->ingest->ring).position <= shared->turn_end)
         return false;
     shared->turn_cut = true;
     return true;
@@ -411,6 +503,7 @@ static void conn_close(struct conn *conn) {
     if (conn->state == CONN_CLOSED)
         return;
     conn->state = CONN_CLOSED;
+    drop_kept(conn);
     wheel_disarm(&conn->deadline);
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
@@ -498,7 +591,7 @@ int conn_accept(struct conn_shared *shared, uv_stream_t *listener, struct tls_co
 static bool is_busy(const struct conn *conn) {
     uv_os_fd_t fd;
     int waiting = 0;
-    if (conn->state != CONN_OPEN || conn->writing)
+    if (conn->state != CONN_OPEN || conn->writing || conn->kept)
         return true;
     if (http_parser_in_head(&conn->http) || http_parser_in_body(&conn->http))
         return true;

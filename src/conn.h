@@ -45,6 +45,8 @@ struct conn_shared {
     struct conn_timeouts timeouts;
     struct conn_figures figures;
     struct list conns; /* all that are not closed */
+    struct list kept;  /* those whose answers wait for the disk, oldest first */
+    bool durable;      /* posts are answered when their events are on disk */
     unsigned count;
     uint64_t turn_end; /* ring position past which this turn reads no more; UINT64_MAX: none */
     uint32_t round;    /* while turns end early, nobody is read from twice in a round */
@@ -70,6 +72,10 @@ void conn_begin_turn(struct conn_shared *shared, bool bounded);
  * UV_E2BIG past the bound). */
 int conn_accept(struct conn_shared *shared, uv_stream_t *listener, struct tls_context *tls,
                 struct peers *peers, unsigned max_per_peer) MUST_CHECK;
+/* Where `durable` is set: everything committed before `seq` is on disk, and those whose answers
+ * waited for that get them. With an error they are told 503, and closed: their events may not
+ * outlive a loss of power, so they have to come again. */
+void conn_on_disk(struct conn_shared *shared, uint64_t seq, int error);
 /* From now on: connections with nothing under way are closed, the others with their next answer. */
 void conn_drain_all(struct conn_shared *shared);
 /* Closes every connection at once. */

@@ -3,9 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/buf.h"
 
@@ -14,7 +17,7 @@ enum { WAYS = 5 };
 struct bucket {
     uint64_t tags[WAYS];
     uint32_t seen_s[WAYS]; /* 0: empty */
-    uint32_t unused;
+    uint32_t open; /* of a file: a bit for each way that the open batch has put a new id in */
 };
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is a cache line");
 
@@ -37,16 +40,27 @@ struct dedupe {
     uint64_t ids, evicted;
     unsigned futile, skipped; /* see is_worth_moving */
     size_t bytes;
+    char *map; /* of a file: DATA_OFFSET bytes, and the buckets; NULL: there is none */
+};
+
+/* The beginning of a file. */
+struct head {
+    char magic[8];
+    uint32_t version, byte_order;
+    uint32_t page_count, page_buckets;
+    char boot_id[40]; /* of the kernel that has its pages */
 };
 
 enum {
+    VERSION = 1,
+    DATA_OFFSET = 4096,
     UNDO_KEEP_BYTES = 1 << 20,
     PAGE_BUCKETS = 64, /* 4 KiB */
     FUTILE_MAX = 64,
     FUTILE_SKIP = 256,
 };
 
-int dedupe_new(struct dedupe **out, size_t max_ids, uint32_t window_s) {
+static int allocate(struct dedupe **out, size_t max_ids, uint32_t window_s) {
     if (max_ids == 0 || window_s == 0 || max_ids > UINT32_MAX)
         return -EINVAL;
     struct dedupe *dedupe = calloc(1, sizeof *dedupe);
@@ -60,13 +74,23 @@ int dedupe_new(struct dedupe **out, size_t max_ids, uint32_t window_s) {
     dedupe->page_count = (uint32_t)(count / dedupe->page_buckets);
     dedupe->window_s = window_s;
     dedupe->bytes = (size_t)dedupe->page_count * dedupe->page_buckets * sizeof(struct bucket);
+    *out = dedupe;
+    return 0;
+}
+
+int dedupe_new(struct dedupe **out, size_t max_ids, uint32_t window_s) {
+    struct dedupe *dedupe;
+    int rc = allocate(&dedupe, max_ids, window_s);
+    if (rc)
+        return rc;
     /* Zeroed, aligned, and not touched before it is used: an idle node does not pay for it. */
-    dedupe->buckets =
+    void *buckets =
         mmap(NULL, dedupe->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (dedupe->buckets == MAP_FAILED) {
+    if (buckets == MAP_FAILED) {
         free(dedupe);
         return -ENOMEM;
     }
+    dedupe->buckets = buckets;
     (void)madvise(dedupe->buckets, dedupe->bytes, MADV_HUGEPAGE); /* a wish, for the TLB's sake */
     *out = dedupe;
     return 0;
@@ -75,9 +99,104 @@ int dedupe_new(struct dedupe **out, size_t max_ids, uint32_t window_s) {
 void dedupe_free(struct dedupe *dedupe) {
     if (!dedupe)
         return;
-    munmap(dedupe->buckets, dedupe->bytes);
+    if (dedupe->map)
+        munmap(dedupe->map, DATA_OFFSET + dedupe->bytes);
+    else if (dedupe->buckets)
+        munmap(dedupe->buckets, dedupe->bytes);
     buf_deinit(&dedupe->undo);
     free(dedupe);
+}
+
+/* --- the file ------------------------------------------------------------------------------------
+ *
+ * The mapping is shared: after kill -9 every store is there, in order. An id that the open batch
+ * put in is marked as such before it is written, and the mark goes when the batch is committed: so
+ * its sender's retry is never taken for a repeat of what was not kept. */
+
+/* The compiler keeps stores in order. */
+#define IN_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+static void read_boot_id(char id[40]) {
+    memset(id, 0, 40);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, id, 36) != 36)
+        memset(id, 0, 40);
+    if (fd >= 0)
+        close(fd);
+}
+
+static struct head make_head(const struct dedupe *dedupe) {
+    struct head head = {.magic = "rollids",
+                        .version = VERSION,
+                        .byte_order = 1,
+                        .page_count = dedupe->page_count,
+                        .page_buckets = dedupe->page_buckets};
+    read_boot_id(head.boot_id);
+    return head;
+}
+
+/* What an open batch had put in goes; the rest is counted. */
+static void recover(struct dedupe *dedupe) {
+    size_t count = dedupe->bytes / sizeof(struct bucket);
+    for (size_t i = 0; i < count; i++) {
+        struct bucket *bucket = &dedupe->buckets[i];
+        for (uint32_t way = 0; way < WAYS; way++) {
+            if (bucket->open >> way & 1)
+                bucket->seen_s[way] = 0;
+            dedupe->ids += bucket->seen_s[way] != 0;
+            if (bucket->seen_s[way] > dedupe->now_s)
+                dedupe->now_s = bucket->seen_s[way];
+        }
+        bucket->open = 0;
+    }
+}
+
+static int map_file(struct dedupe *dedupe, int fd) {
+    size_t bytes = DATA_OFFSET + dedupe->bytes;
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    dedupe->map = map;
+    dedupe->buckets = (struct bucket *)(dedupe->map + DATA_OFFSET);
+    return 0;
+}
+
+/* The file's contents as they have to be: taken over, or emptied. */
+static int use_file(struct dedupe *dedupe, int fd) {
+    struct stat found;
+    struct head head = make_head(dedupe), old = {0};
+    size_t bytes = DATA_OFFSET + dedupe->bytes;
+    if (fstat(fd, &found))
+        return -errno;
+    bool same = (size_t)found.st_size == bytes && pread(fd, &old, sizeof old, 0) == sizeof old &&
+                memcmp(&old, &head, sizeof head) == 0 && head.boot_id[0];
+    if (!same && (ftruncate(fd, 0) || (errno = posix_fallocate(fd, 0, (off_t)bytes))))
+        return -errno;
+    int rc = map_file(dedupe, fd);
+    if (rc)
+        return rc;
+    if (same) {
+        recover(dedupe);
+        return DEDUPE_RECOVERED;
+    }
+    memcpy(dedupe->map, &head, sizeof head);
+    return found.st_size ? DEDUPE_FORGOTTEN : DEDUPE_MADE;
+}
+
+int dedupe_open(struct dedupe **out, const char *path, size_t max_ids, uint32_t window_s) {
+    struct dedupe *dedupe;
+    int rc = allocate(&dedupe, max_ids, window_s);
+    if (rc)
+        return rc;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    rc = fd < 0 ? -errno : use_file(dedupe, fd);
+    if (fd >= 0)
+        close(fd);
+    if (rc < 0)
+        dedupe_free(dedupe);
+    else
+        *out = dedupe;
+    return rc;
 }
 
 /* A 32-bit hash onto 0 .. count - 1, evenly, without a division. */
@@ -150,9 +269,10 @@ static struct place choose(const struct dedupe *dedupe, const uint32_t buckets[2
     return oldest[seen[1] < seen[0]];
 }
 
-/* Writes to a place, and notes what it held. */
-static int put(struct dedupe *dedupe, struct place place, uint64_t tag, uint32_t now_s,
-               bool evicts) {
+/* Writes to a place, and notes what it held. `is_new`: an id that is not known to have been kept.
+ */
+static int put(struct dedupe *dedupe, struct place place, uint64_t tag, uint32_t seen_s,
+               bool evicts, bool is_new) {
     struct bucket *bucket = &dedupe->buckets[place.bucket];
     struct undo undo = {place.bucket, bucket->seen_s[place.way], bucket->tags[place.way], place.way,
                         evicts};
@@ -161,8 +281,12 @@ static int put(struct dedupe *dedupe, struct place place, uint64_t tag, uint32_t
         return rc;
     dedupe->ids += undo.seen_s == 0;
     dedupe->evicted += evicts;
+    if (dedupe->map && is_new)
+        bucket->open |= 1U << place.way;
+    IN_ORDER();
     bucket->tags[place.way] = tag;
-    bucket->seen_s[place.way] = now_s;
+    IN_ORDER();
+    bucket->seen_s[place.way] = seen_s;
     return 0;
 }
 
@@ -185,7 +309,7 @@ static int make_place(struct dedupe *dedupe, const uint32_t buckets[2], uint32_t
             if (is_live(dedupe, to, now_s))
                 continue;
             *place = (struct place){buckets[b], way};
-            return put(dedupe, to, tag, bucket->seen_s[way], false);
+            return put(dedupe, to, tag, bucket->seen_s[way], false, bucket->open >> way & 1);
         }
     }
     return 1;
@@ -211,7 +335,7 @@ int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now
     dedupe->now_s = now_s;
     if (find(dedupe, buckets, tag, &place)) {
         bool live = is_live(dedupe, place, now_s);
-        rc = put(dedupe, place, tag, now_s, false);
+        rc = put(dedupe, place, tag, now_s, false, !live);
         return rc ? rc : live;
     }
     place = choose(dedupe, buckets);
@@ -225,10 +349,14 @@ int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now
             dedupe->futile = evicts ? dedupe->futile + 1 : 0;
         }
     }
-    return put(dedupe, place, tag, now_s, evicts);
+    return put(dedupe, place, tag, now_s, evicts, true);
 }
 
 void dedupe_commit(struct dedupe *dedupe) {
+    const struct undo *undo = (const struct undo *)dedupe->undo.ptr;
+    size_t count = dedupe->map ? dedupe->undo.len / sizeof *undo : 0;
+    for (size_t i = 0; i < count; i++)
+        dedupe->buckets[undo[i].bucket].open = 0;
     buf_reset(&dedupe->undo, UNDO_KEEP_BYTES);
 }
 
@@ -240,6 +368,7 @@ void dedupe_abort(struct dedupe *dedupe) {
         struct bucket *bucket = &dedupe->buckets[undo.bucket];
         bucket->tags[undo.way] = undo.tag;
         bucket->seen_s[undo.way] = undo.seen_s;
+        bucket->open = 0;
         dedupe->ids -= undo.seen_s == 0;
         dedupe->evicted -= undo.evicted;
     }
@@ -253,4 +382,18 @@ struct dedupe_figures dedupe_figures(const struct dedupe *dedupe) {
 void dedupe_set_window(struct dedupe *dedupe, uint32_t window_s) {
     assert(window_s);
     dedupe->window_s = window_s;
+}
+
+int dedupe_restore(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t seen_s) {
+    uint64_t tag = tag_of(id);
+    uint32_t buckets[2] = {bucket_of(dedupe, tag, 0), bucket_of(dedupe, tag, 1)};
+    struct place place;
+    if (find(dedupe, buckets, tag, &place))
+        return 0; /* as late as this, or later */
+    if (seen_s > dedupe->now_s)
+        dedupe->now_s = seen_s;
+    place = choose(dedupe, buckets);
+    int rc = put(dedupe, place, tag, seen_s ? seen_s : 1, false, false);
+    dedupe_commit(dedupe);
+    return rc;
 }

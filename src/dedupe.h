@@ -32,6 +32,21 @@ struct dedupe_figures {
 
 /* 0, -ENOMEM, or -EINVAL for max_ids or window_s of 0. */
 int dedupe_new(struct dedupe **dedupe, size_t max_ids, uint32_t window_s) MUST_CHECK;
+
+enum dedupe_recovery {
+    DEDUPE_MADE = 0,      /* there was no file */
+    DEDUPE_RECOVERED = 1, /* it goes on where it ended; what an open batch had seen is forgotten */
+    DEDUPE_FORGOTTEN = 2, /* it was of another size or version, or the machine has been started
+                             since, and pages may be of different ages: it begins empty */
+};
+
+/* The same in a file, which outlives the process. Whoever opens it goes through the events that
+ * were kept, and sees them all (dedupe_restore): what is lost is then only what is older than
+ * these. A dedupe_recovery, or as dedupe_new, or -errno. */
+int dedupe_open(struct dedupe **dedupe, const char *path, size_t max_ids,
+                uint32_t window_s) MUST_CHECK;
+/* An event of that id was kept at seen_s. 0 or -ENOMEM. */
+int dedupe_restore(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t seen_s) MUST_CHECK;
 void dedupe_free(struct dedupe *dedupe);
 
 /* Changes the window; counts for ids that were seen before, too. window_s is not 0. */

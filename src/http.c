@@ -510,6 +510,15 @@ static int persist_head(struct http_parser *parser) {
     return rc;
 }
 
+/* A span into the head goes where own_head has the same bytes; "/" for a path that is not there is
+ * static. By its place, not by splitting the target again: who has read the query has decoded it in
+ * place, and %23 in it would be taken for a fragment now. */
+static void follow_head(struct span *span, const struct http_request *request) {
+    const char *end = request->head + request->head_len;
+    if (span->ptr >= request->head && span->ptr <= end)
+        span->ptr = request->own_head.ptr + (span->ptr - request->head);
+}
+
 /* A whole head of a request whose body is not: the spans follow the bytes into own_head. */
 static int persist_whole_head(struct http_request *request) {
     if (request->own_head.len)
@@ -517,9 +526,10 @@ static int persist_whole_head(struct http_request *request) {
     int rc = buf_append(&request->own_head, request->head, request->head_len);
     if (rc)
         return rc;
+    follow_head(&request->path, request);
+    follow_head(&request->query, request);
     request->head = request->own_head.ptr;
     request->method = span_from(request->head, request->method_len);
-    (void)split_target(request); /* it was valid before, and the bytes are the same */
     return 0;
 }
 

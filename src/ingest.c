@@ -19,6 +19,47 @@ const char *ingest_path_headers(const struct ingest *ingest, struct span path) {
     return route ? route->endpoint->sender->answer_headers : NULL;
 }
 
+/* The id of a record's event: every line begins {"seq":N,"id":"<32 hex>". */
+static bool id_of(const struct ring_record *record, uint8_t id[HASH_BYTES]) {
+    struct span line = ring_record_line(record);
+    const char *hex = line.len > 64 ? memmem(line.ptr, 64, "\"id\":\"", 6) : NULL;
+    if (!hex || (size_t)(hex + 6 - line.ptr) + 2 * HASH_BYTES > line.len)
+        return false;
+    for (unsigned i = 0; i < HASH_BYTES; i++) {
+        int high = text_hex_value(hex[6 + 2 * i]), low = text_hex_value(hex[7 + 2 * i]);
+        if (high < 0 || low < 0)
+            return false;
+        id[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+/* The events of a ring that outlived its process were seen, whatever the ids' own file says. */
+static int restore_ids(struct dedupe *dedupe, const struct ring *ring) {
+    struct ring_cursor cursor = ring_oldest(ring);
+    const struct ring_record *record;
+    uint8_t id[HASH_BYTES];
+    int rc = 0;
+    while (rc == 0 && ring_next(ring, &cursor, &record) == RING_OK)
+        if (id_of(record, id))
+            rc = dedupe_restore(dedupe, id, (uint32_t)(record->received_us / 1000000));
+    return rc;
+}
+
+/* Beside the ring's file, or in memory. */
+static int open_dedupe(const struct config *config, const struct ring *ring,
+                       struct dedupe **dedupe) {
+    uint32_t window_s = (uint32_t)(config->dedupe_window_ms / 1000);
+    char *path = NULL;
+    if (!config->ring_file)
+        return dedupe_new(dedupe, config->dedupe_max_ids, window_s);
+    if (asprintf(&path, "%s.ids", config->ring_file) < 0)
+        return -ENOMEM;
+    int rc = dedupe_open(dedupe, path, config->dedupe_max_ids, window_s);
+    free(path);
+    return rc < 0 ? rc : restore_ids(*dedupe, ring);
+}
+
 /* What a configuration makes anew. The duplicates' memory is as large as it was at the start. */
 int ingest_prepare(struct ingest *ingest, struct config *config, struct ingest_parts *parts) {
     const struct privacy_options options = {
@@ -34,8 +75,7 @@ int ingest_prepare(struct ingest *ingest, struct config *config, struct ingest_p
     if (rc == 0 && is_private)
         rc = privacy_new(&parts->privacy, &options);
     if (rc == 0 && config->dedupe_mode != BATCH_KEEP && !ingest->dedupe)
-        rc = dedupe_new(&parts->dedupe, config->dedupe_max_ids,
-                        (uint32_t)(config->dedupe_window_ms / 1000));
+        rc = open_dedupe(config, ingest->ring, &parts->dedupe);
     if (rc)
         ingest_discard(parts);
     return rc;
@@ -68,12 +108,12 @@ int ingest_init(struct ingest *ingest, struct config *config, struct ring *ring)
     *ingest = (struct ingest){.ring = ring};
     ingest->json = json_parser_new();
     ingest->gunzip = gunzip_new();
-    if (!ingest->json || !ingest->gunzip || ingest_prepare(ingest, config, &parts)) {
+    int rc = ingest->json && ingest->gunzip ? ingest_prepare(ingest, config, &parts) : -ENOMEM;
+    if (rc == 0)
+        ingest_apply(ingest, &parts);
+    else
         ingest_deinit(ingest);
-        return -ENOMEM;
-    }
-    ingest_apply(ingest, &parts);
-    return 0;
+    return rc;
 }
 
 void ingest_deinit(struct ingest *ingest) {
@@ -247,6 +287,10 @@ static bool check_head(struct ingest *ingest, struct route *route, struct http_r
         answer->headers = "Accept-Encoding: gzip\r\n"; /* RFC 9110, 12.5.3 */
         return false;
     }
+    if (ingest->disk_failed) {
+        answer_unavailable(answer, "events cannot be written to disk");
+        return false;
+    }
     return take_quota(route, peer->now_us, answer) &&
            (result == AUTH_OK || reserve_body(ingest, request, answer));
 }
@@ -405,7 +449,9 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
     } else {
         batch_abort(batch);
         ingest->figures.refused++;
-        if (rc == SENDER_BATCH_FULL) {
+        if (rc == SENDER_BATCH_HELD) {
+            answer_unavailable(answer, "a held reader has not committed what would make room");
+        } else if (rc == SENDER_BATCH_FULL) {
             answer_error(answer, 413, "the events of one post may fill half of the ring at most");
         } else if (rc < 0) {
             answer_unavailable(answer, "out of memory");

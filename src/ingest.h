@@ -35,6 +35,8 @@ struct ingest {
     struct dedupe *dedupe;  /* NULL where the mode is off */
     struct batch batch;
     struct ingest_figures figures;
+    bool
+        disk_failed; /* the owner's to set: nothing can be promised, posts are told to come again */
 };
 
 /* What a new configuration brings, made before anything is changed by it. */
@@ -70,7 +72,8 @@ struct ingest_answer {
     char header_text[40];
 };
 
-/* Takes a reference to the configuration; the ring outlives it. 0 or -ENOMEM. */
+/* Takes a reference to the configuration; the ring outlives it, and what is in it already counts as
+ * seen. 0, -ENOMEM, or another -errno: the file of ids beside the ring's. */
 int ingest_init(struct ingest *ingest, struct config *config, struct ring *ring) MUST_CHECK;
 void ingest_deinit(struct ingest *ingest);
 

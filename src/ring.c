@@ -5,7 +5,7 @@
  * reckoned from the tail's, which costs no division (a 64-bit one takes longer than the rest of a
  * push). A sparse index holds the position of every INDEX_STEP-th event, so that a seek walks less
  * than that many records. */
-#include "ring.h"
+#include "ring_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,61 +16,33 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { RECORD_ALIGN = 8, INDEX_STEP = 64 };
-
-struct ring {
-    char *base; /* 2 * size bytes: the memory, and the same memory again */
-    size_t size;
-    size_t max_line_bytes;
-    struct ring_cursor tail, head, open; /* oldest; next to be visible; end of the open batch */
-    size_t tail_offset;                  /* tail.position % size */
-    uint64_t overwritten;
-    uint64_t *index; /* [seq / INDEX_STEP % index_len]: position of the event */
-    size_t index_len;
-    char id[RING_ID_BYTES + 1];
-};
-
-/* For positions from the tail to the end of the open batch. */
-static struct ring_record *record_at(const struct ring *ring, uint64_t position) {
-    size_t offset = ring->tail_offset + (size_t)(position - ring->tail.position);
-    if (offset >= ring->size)
-        offset -= ring->size;
-    return (struct ring_record *)(ring->base + offset);
-}
-
-static size_t record_size(size_t line_bytes) {
-    size_t size = sizeof(struct ring_record) + line_bytes;
-    return (size + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
-}
-
 /* --- memory -------------------------------------------------------------------------- */
 
-/* The same pages twice, side by side. 0 or -errno. */
-static int map_twice(struct ring *ring) {
+int ring_map_twice(struct ring *ring, int fd, size_t offset) {
+    char *base = mmap(NULL, 2 * ring->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    for (int i = 0; i < 2; i++)
+        if (mmap(base + (size_t)i * ring->size, ring->size, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED) {
+            int rc = -errno;
+            munmap(base, 2 * ring->size);
+            return rc;
+        }
+    ring->base = base;
+    return 0;
+}
+
+static int map_memory(struct ring *ring) {
     int fd = memfd_create("rollcall-ring", MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int rc = 0;
-    char *base = MAP_FAILED;
-    if (ftruncate(fd, (off_t)ring->size) == 0)
-        base = mmap(NULL, 2 * ring->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED) {
-        rc = -errno;
-    } else {
-        for (int i = 0; i < 2 && rc == 0; i++)
-            if (mmap(base + (size_t)i * ring->size, ring->size, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-                rc = -errno;
-        if (rc)
-            munmap(base, 2 * ring->size);
-        else
-            ring->base = base;
-    }
+    int rc = ftruncate(fd, (off_t)ring->size) ? -errno : ring_map_twice(ring, fd, 0);
     close(fd);
     return rc;
 }
 
-static int make_id(struct ring *ring) {
+int ring_make_id(struct ring *ring) {
     uint64_t random;
     if (getrandom(&random, sizeof random, 0) < 0)
         return -errno; /* reads of up to 256 bytes are never short */
@@ -78,7 +50,7 @@ static int make_id(struct ring *ring) {
     return 0;
 }
 
-int ring_new(struct ring **out, size_t size_bytes) {
+int ring_allocate(struct ring **out, size_t size_bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (size_bytes < RING_MIN_BYTES || size_bytes > SIZE_MAX / 4)
         return -EINVAL;
@@ -90,30 +62,53 @@ int ring_new(struct ring **out, size_t size_bytes) {
     if (ring->max_line_bytes > UINT32_MAX / 2) /* record sizes are 32 bits */
         ring->max_line_bytes = UINT32_MAX / 2;
     /* As many as the smallest records that fit, and one each for a block cut at either end. */
-    ring->index_len = ring->size / (sizeof(struct ring_record) * INDEX_STEP) + 2;
-    ring->tail.seq = ring->head.seq = ring->open.seq = 1;
-    int rc = make_id(ring);
-    if (rc == 0)
-        rc = map_twice(ring);
-    if (rc == 0) {
-        ring->index = calloc(ring->index_len, sizeof *ring->index);
-        rc = ring->index ? 0 : -ENOMEM;
+    ring->index_len = ring->size / (sizeof(struct ring_record) * RING_INDEX_STEP) + 2;
+    ring->index = calloc(ring->index_len, sizeof *ring->index);
+    if (!ring->index) {
+        free(ring);
+        return -ENOMEM;
     }
-    if (rc) {
-        ring_free(ring);
-        return rc;
-    }
+    ring->tail.seq = ring->head.seq = ring->open.seq = ring->shown.seq = 1;
+    ring->hold_seq = UINT64_MAX;
     *out = ring;
     return 0;
+}
+
+int ring_new(struct ring **out, size_t size_bytes) {
+    int rc = ring_allocate(out, size_bytes);
+    if (rc)
+        return rc;
+    rc = ring_make_id(*out);
+    rc = rc ? rc : map_memory(*out);
+    if (rc)
+        ring_free(*out);
+    return rc;
 }
 
 void ring_free(struct ring *ring) {
     if (!ring)
         return;
+    if (ring->file)
+        ring_file_close(ring);
     if (ring->base)
         munmap(ring->base, 2 * ring->size);
     free(ring->index);
     free(ring);
+}
+
+static void index_record(struct ring *ring, uint64_t seq, uint64_t position) {
+    if (seq % RING_INDEX_STEP == 0)
+        ring->index[seq / RING_INDEX_STEP % ring->index_len] = position;
+}
+
+void ring_rebuild(struct ring *ring) {
+    struct ring_cursor cursor = ring->tail;
+    ring->tail_offset = (size_t)(ring->tail.position % ring->size);
+    ring->open = ring->shown = ring->head;
+    for (; cursor.seq < ring->head.seq; cursor.seq++) {
+        index_record(ring, cursor.seq, cursor.position);
+        cursor.position += ring_record_at(ring, cursor.position)->size;
+    }
 }
 
 const char *ring_id(const struct ring *ring) {
@@ -130,50 +125,80 @@ uint64_t ring_next_seq(const struct ring *ring) {
     return ring->open.seq;
 }
 
-/* Drops the oldest records until the memory up to `end` is free. */
-static void make_room(struct ring *ring, uint64_t end) {
+/* Drops the oldest records until the memory up to `end` is free. False where one of them is held.
+ */
+static bool make_room(struct ring *ring, uint64_t end) {
     while (ring->tail.position + ring->size < end) {
         assert(ring->tail.position < ring->head.position);
+        if (ring->tail.seq >= ring->hold_seq)
+            return false;
         uint32_t size = ((struct ring_record *)(ring->base + ring->tail_offset))->size;
         ring->tail.position += size;
         ring->tail.seq++;
         ring->tail_offset += size;
         if (ring->tail_offset >= ring->size)
             ring->tail_offset -= ring->size;
-        ring->overwritten++;
     }
+    return true;
 }
 
 int ring_reserve(struct ring *ring, size_t line_bytes, char **line) {
     if (line_bytes > ring->max_line_bytes)
         return RING_TOO_LARGE;
-    uint64_t end = ring->open.position + record_size(line_bytes);
+    uint64_t end = ring->open.position + ring_record_size(line_bytes);
     if (end - ring->head.position > ring->size / 2)
         return RING_TOO_LARGE;
-    make_room(ring, end);
-    *line = (char *)(record_at(ring, ring->open.position) + 1);
+    if (!make_room(ring, end))
+        return RING_HELD;
+    *line = (char *)(ring_record_at(ring, ring->open.position) + 1);
     return RING_OK;
 }
 
 void ring_push(struct ring *ring, const struct ring_record *meta) {
     assert(meta->line_len <= ring->max_line_bytes);
-    struct ring_record *record = record_at(ring, ring->open.position);
+    struct ring_record *record = ring_record_at(ring, ring->open.position);
     *record = *meta;
-    record->size = (uint32_t)record_size(meta->line_len);
-    record->checksum = 0;
+    record->size = (uint32_t)ring_record_size(meta->line_len);
+    record->checksum = record->place = 0;
     record->seq = ring->open.seq;
-    if (record->seq % INDEX_STEP == 0)
-        ring->index[record->seq / INDEX_STEP % ring->index_len] = ring->open.position;
+    if (ring->file)
+        ring_file_seal(record, ring->open.position);
+    index_record(ring, record->seq, ring->open.position);
     ring->open.position += record->size;
     ring->open.seq++;
 }
 
 void ring_commit(struct ring *ring) {
+    if (ring->head.seq == ring->open.seq)
+        return;
     ring->head = ring->open;
+    if (!ring->deferred)
+        ring->shown = ring->head;
+    if (ring->file)
+        ring_file_publish(ring);
 }
 
 void ring_abort(struct ring *ring) {
     ring->open = ring->head;
+}
+
+void ring_set_hold(struct ring *ring, uint64_t seq) {
+    ring->hold_seq = seq;
+}
+
+/* --- what is on disk before it is shown ---------------------------------------------- */
+
+void ring_defer(struct ring *ring) {
+    ring->deferred = true;
+}
+
+struct ring_cursor ring_committed(const struct ring *ring) {
+    return ring->head;
+}
+
+void ring_show(struct ring *ring, struct ring_cursor up_to) {
+    assert(up_to.seq >= ring->shown.seq && up_to.seq <= ring->head.seq);
+    ring->shown = up_to;
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -183,24 +208,24 @@ struct ring_cursor ring_oldest(const struct ring *ring) {
 }
 
 struct ring_cursor ring_newest(const struct ring *ring) {
-    return ring->head;
+    return ring->shown;
 }
 
 int ring_seek(const struct ring *ring, uint64_t seq, struct ring_cursor *cursor) {
     *cursor = ring->tail;
     if (seq < ring->tail.seq)
         return RING_OVERRUN;
-    if (seq >= ring->head.seq) {
-        *cursor = ring->head;
-        return seq == ring->head.seq ? RING_OK : RING_FUTURE;
+    if (seq >= ring->shown.seq) {
+        *cursor = ring->shown;
+        return seq == ring->shown.seq ? RING_OK : RING_FUTURE;
     }
-    uint64_t indexed = seq / INDEX_STEP * INDEX_STEP;
+    uint64_t indexed = seq / RING_INDEX_STEP * RING_INDEX_STEP;
     if (indexed >= ring->tail.seq && indexed > 0) {
         cursor->seq = indexed;
-        cursor->position = ring->index[indexed / INDEX_STEP % ring->index_len];
+        cursor->position = ring->index[indexed / RING_INDEX_STEP % ring->index_len];
     }
     while (cursor->seq < seq) {
-        cursor->position += record_at(ring, cursor->position)->size;
+        cursor->position += ring_record_at(ring, cursor->position)->size;
         cursor->seq++;
     }
     return RING_OK;
@@ -210,9 +235,9 @@ int ring_next(const struct ring *ring, struct ring_cursor *cursor,
               const struct ring_record **record) {
     if (cursor->seq < ring->tail.seq)
         return RING_OVERRUN;
-    if (cursor->seq >= ring->head.seq)
+    if (cursor->seq >= ring->shown.seq)
         return RING_EMPTY;
-    *record = record_at(ring, cursor->position);
+    *record = ring_record_at(ring, cursor->position);
     cursor->position += (*record)->size;
     cursor->seq++;
     return RING_OK;
@@ -254,7 +279,7 @@ enum ring_cursor_kind ring_parse_cursor(const struct ring *ring, struct span tex
 struct ring_figures ring_figures(const struct ring *ring) {
     return (struct ring_figures){
         .accepted = ring->head.seq - 1,
-        .overwritten = ring->overwritten,
+        .overwritten = ring->tail.seq - 1,
         .readable = ring->head.seq - ring->tail.seq,
         .bytes = ring->head.position - ring->tail.position,
     };

@@ -28,8 +28,9 @@ enum {
 struct ring_record {
     uint32_t size;     /* of the whole record, header and padding included */
     uint32_t line_len; /* bytes of the line, '\n' included */
-    uint32_t checksum; /* of header and line; 0 while the ring has no file */
-    uint32_t reserved;
+    uint32_t checksum; /* of header and line; 0 where the ring has no file */
+    uint32_t
+        place; /* its position / 8, cut to 32 bits, likewise: a record of a lap ago has another */
     uint64_t seq;
     int64_t received_us; /* Unix time */
     uint64_t client_mac; /* 48 bits, UINT64_MAX where the event has none */
@@ -50,6 +51,7 @@ enum ring_result {
     RING_EMPTY = 2,     /* a cursor is at the live edge */
     RING_OVERRUN = 3,   /* what the cursor points at has been overwritten */
     RING_FUTURE = 4,    /* a cursor names an event that is not there yet */
+    RING_HELD = 5,      /* what would have to make room is held: see ring_set_hold */
 };
 
 struct ring;
@@ -58,6 +60,49 @@ struct ring;
  * -EINVAL ...). */
 int ring_new(struct ring **ring, size_t size_bytes) MUST_CHECK;
 void ring_free(struct ring *ring);
+
+/* --- the file ------------------------------------------------------------------------ */
+
+/* What became of a file. */
+enum ring_recovery_kind {
+    RING_MADE,      /* there was none */
+    RING_RECOVERED, /* it goes on where it ended */
+    RING_REPLACED,  /* it could not be used: it is kept under `kept`, and the ring is a new one */
+};
+
+struct ring_recovery {
+    enum ring_recovery_kind kind;
+    uint64_t events;  /* readable ones */
+    uint64_t skipped; /* bytes at its beginning that were being overwritten, or damaged */
+    uint64_t cut;     /* events at its end that were not whole: a loss of power does that */
+    char reason[160]; /* RING_REPLACED: why */
+    char kept[4096];
+};
+
+/* A ring in a file, which outlives the process: a shared mapping, so that what is committed is in
+ * the kernel's hands at once. The ring's id and seqs go on. One process at a time (-EBUSY). The
+ * file takes size_bytes and 16 KiB more, all of it reserved when it is made, so that a full disk is
+ * found out here. 0 or -errno (-ENOSPC, -EACCES, -ENOENT: no such directory ...). */
+int ring_open(struct ring **ring, const char *path, size_t size_bytes,
+              struct ring_recovery *recovery) MUST_CHECK;
+bool ring_has_file(const struct ring *ring);
+/* Writes what is committed through to the disk. May be called by another thread while the ring is
+ * used. 0 or -errno. */
+int ring_sync(const struct ring *ring) MUST_CHECK;
+
+/* From now on, readers see only what ring_show has shown: the owner shows it when it is on disk. */
+void ring_defer(struct ring *ring);
+/* Behind the last committed event. */
+struct ring_cursor ring_committed(const struct ring *ring);
+void ring_show(struct ring *ring, struct ring_cursor up_to);
+
+/* Places of held readers, kept with the ring. Owned by the ring; a name of "" is a free place. */
+enum { RING_MAX_HELD = 64, RING_HELD_NAME_BYTES = 64 };
+struct ring_held {
+    char name[RING_HELD_NAME_BYTES + 8]; /* NUL-terminated */
+    uint64_t seq;                        /* the last event that it has committed */
+};
+struct ring_held *ring_held(struct ring *ring);
 
 /* Random at creation: RING_ID_BYTES hex digits, NUL-terminated. */
 const char *ring_id(const struct ring *ring);
@@ -68,7 +113,7 @@ size_t ring_size(const struct ring *ring);
 /* The seq that the next pushed event gets. */
 uint64_t ring_next_seq(const struct ring *ring);
 /* Room for one line of at most `line_bytes`; *line points to it until the next call. Opens a batch
- * where none is open. RING_OK or RING_TOO_LARGE. */
+ * where none is open. RING_OK, RING_TOO_LARGE or RING_HELD. */
 int ring_reserve(struct ring *ring, size_t line_bytes, char **line) MUST_CHECK;
 /* Adds the reserved line to the open batch. meta's line_len (<= what was reserved), received_us,
  * client_mac, offsets and lens are the caller's; the rest is set here. */
@@ -77,6 +122,9 @@ void ring_push(struct ring *ring, const struct ring_record *meta);
 void ring_commit(struct ring *ring);
 /* Forgets the open batch; its seqs are given again. */
 void ring_abort(struct ring *ring);
+
+/* Events from `seq` on are not overwritten (UINT64_MAX: all may be). */
+void ring_set_hold(struct ring *ring, uint64_t seq);
 
 /* --- reading ------------------------------------------------------------------------- */
 

@@ -35,6 +35,7 @@ enum sender_result {
     SENDER_OK = 0,
     SENDER_WRONG_SHAPE = 1, /* JSON, but nothing of this sender's: *problem says what and where */
     SENDER_BATCH_FULL = 2,  /* batch_emit refused: forwarded */
+    SENDER_BATCH_HELD = 3,  /* likewise: a held reader needs the room */
 };
 
 /* What `auth =` is where the configuration does not say. */

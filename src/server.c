@@ -21,13 +21,16 @@
 #include "log.h"
 #include "peers.h"
 #include "ring.h"
+#include "sync.h"
 #include "tls.h"
 #include "util/clock.h"
+#include "util/text.h"
 #include "util/wheel.h"
 
 enum {
     LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
     FEED_MAX_READERS = 1024,
+    SYNC_RETRY_MS = 1000, /* after a failure */
 };
 
 /* The signals that the node acts on. */
@@ -51,8 +54,9 @@ struct server {
     struct wheel wheel;
     struct peers peers;
     struct conn_shared *conns;
+    struct sync sync; /* where the ring has a file */
     struct listener *listeners[CONFIG_MAX_LISTEN];
-    uv_timer_t tick, drain_timer;
+    uv_timer_t tick, drain_timer, sync_timer;
     uv_check_t check;
     uv_signal_t signals[SIGNALS];
     bool handles_open; /* of all above */
@@ -73,9 +77,36 @@ static void on_tick(uv_timer_t *timer) {
     wheel_advance(&server->wheel, uv_now(server->loop));
 }
 
+static bool is_durable(const struct server *server) {
+    return server->config->ring_sync == CONFIG_SYNC_ALWAYS;
+}
+
+/* What is written through is on disk, or it is not and nobody is told that it were. It is tried
+ * again with each second. */
+static void on_synced(void *context, int rc) {
+    struct server *server = context;
+    if (rc)
+        log_write(LOG_ERROR, "the ring's file cannot be written to disk", "file",
+                  server->config->ring_file, "reason", strerror(-rc), NULL);
+    if (!is_durable(server))
+        return;
+    if (rc == 0)
+        ring_show(server->ring, server->sync.done);
+    server->ingest.disk_failed = rc != 0;
+    conn_on_disk(server->conns, rc ? UINT64_MAX : server->sync.done.seq, rc);
+}
+
+static void on_sync_timer(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    if (!is_durable(server) || server->sync.failed)
+        sync_start(&server->sync);
+}
+
 static void on_check(uv_check_t *check) {
     struct server *server = check->data;
-    uint64_t seq = ring_next_seq(server->ring);
+    if (is_durable(server) && !server->sync.failed)
+        sync_start(&server->sync);
+    uint64_t seq = ring_newest(server->ring).seq;
     conn_begin_turn(server->conns, feed_reader_count(server->feed) > 0);
     if (seq == server->fed_seq)
         return;
@@ -225,6 +256,7 @@ static void close_handles(struct server *server) {
     server->handles_open = false;
     uv_close((uv_handle_t *)&server->tick, NULL);
     uv_close((uv_handle_t *)&server->drain_timer, NULL);
+    uv_close((uv_handle_t *)&server->sync_timer, NULL);
     uv_close((uv_handle_t *)&server->check, NULL);
     close_signals(server);
 }
@@ -328,11 +360,49 @@ static int open_tls(struct server *server, char *error, size_t error_len) {
     return 0;
 }
 
+static void log_recovery(const struct server *server, const struct ring_recovery *recovery) {
+    char events[U64_TEXT_BYTES + 1], cut[U64_TEXT_BYTES + 1];
+    const char *file = server->config->ring_file;
+    events[text_format_u64(recovery->events, events)] = 0;
+    cut[text_format_u64(recovery->cut, cut)] = 0;
+    if (recovery->kind == RING_MADE)
+        log_write(LOG_INFO, "ring file made", "file", file, NULL);
+    else if (recovery->kind == RING_REPLACED)
+        log_write(LOG_WARNING,
+                  "ring file could not be used: a new one was made, the old one is kept", "file",
+                  file, "kept", recovery->kept, "reason", recovery->reason, NULL);
+    else if (recovery->cut)
+        log_write(LOG_WARNING, "ring file recovered; events at its end were not whole", "file",
+                  file, "events", events, "lost", cut, NULL);
+    else
+        log_write(LOG_INFO, "ring file recovered", "file", file, "events", events, NULL);
+}
+
+static int open_ring_file(struct server *server, char *error, size_t error_len) {
+    const struct config *config = server->config;
+    struct ring_recovery recovery;
+    int rc = ring_open(&server->ring, config->ring_file, config->ring_size_bytes, &recovery);
+    if (rc == -EBUSY)
+        return fail(error, error_len, config->ring_file, "another node uses this ring file");
+    if (rc)
+        return fail(error, error_len, config->ring_file, strerror(-rc));
+    log_recovery(server, &recovery);
+    if (is_durable(server))
+        ring_defer(server->ring);
+    sync_init(&server->sync, server->loop, server->ring, on_synced, server);
+    return 0;
+}
+
 static int open_ring(struct server *server, char *error, size_t error_len) {
-    int rc = ring_new(&server->ring, server->config->ring_size_bytes);
-    if (rc == 0)
-        rc = ingest_init(&server->ingest, server->config, server->ring);
-    return rc ? fail(error, error_len, "ring", strerror(-rc)) : 0;
+    int rc = 0;
+    if (server->config->ring_file)
+        rc = open_ring_file(server, error, error_len);
+    else if ((rc = ring_new(&server->ring, server->config->ring_size_bytes)))
+        return fail(error, error_len, "ring", strerror(-rc));
+    if (rc)
+        return rc;
+    rc = ingest_init(&server->ingest, server->config, server->ring);
+    return rc ? fail(error, error_len, "duplicates", strerror(-rc)) : 0;
 }
 
 static int open_feed(struct server *server, char *error, size_t error_len) {
@@ -358,6 +428,8 @@ static int open_conns(struct server *server, char *error, size_t error_len) {
     conns->loop = server->loop;
     conns->ingest = &server->ingest;
     conns->wheel = &server->wheel;
+    conns->durable = is_durable(server);
+    list_init(&conns->kept);
     conns->context = server;
     conns->turn_end = UINT64_MAX;
     conns->round = 1; /* a new connection's is 0 */
@@ -377,6 +449,7 @@ static int open_handles(struct server *server) {
     /* None of these can fail but for the loop's own memory, which it has by now. */
     int rc = uv_timer_init(loop, &server->tick);
     rc = rc ? rc : uv_timer_init(loop, &server->drain_timer);
+    rc = rc ? rc : uv_timer_init(loop, &server->sync_timer);
     rc = rc ? rc : uv_check_init(loop, &server->check);
     for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
         rc = uv_signal_init(loop, &server->signals[i]);
@@ -385,11 +458,16 @@ static int open_handles(struct server *server) {
     server->handles_open = true;
     open_handle(server, (uv_handle_t *)&server->tick);
     open_handle(server, (uv_handle_t *)&server->drain_timer);
+    open_handle(server, (uv_handle_t *)&server->sync_timer);
     open_handle(server, (uv_handle_t *)&server->check);
     for (unsigned i = 0; i < SIGNALS; i++)
         open_handle(server, (uv_handle_t *)&server->signals[i]);
     rc = uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     rc = rc ? rc : uv_check_start(&server->check, on_check);
+    if (rc == 0 && server->config->ring_sync != CONFIG_SYNC_NEVER) {
+        uint64_t ms = is_durable(server) ? SYNC_RETRY_MS : server->config->ring_sync_ms;
+        rc = uv_timer_start(&server->sync_timer, on_sync_timer, ms, ms);
+    }
     for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
         rc = uv_signal_start(&server->signals[i], on_signal, signal_numbers[i]);
     return rc;
@@ -507,6 +585,10 @@ void server_free(struct server *server) {
         free(server->conns);
     }
     ingest_deinit(&server->ingest);
+    int rc = server->ring && ring_has_file(server->ring) ? ring_sync(server->ring) : 0;
+    if (rc)
+        log_write(LOG_ERROR, "the ring's file cannot be written to disk", "file",
+                  server->config->ring_file, "reason", strerror(-rc), NULL);
     ring_free(server->ring);
     tls_context_unref(server->tls);
     config_unref(server->config);

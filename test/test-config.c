@@ -170,6 +170,10 @@ static void test_every_field(void **state) {
     assert_int_equal(config->max_header_bytes, 16384);
     assert_int_equal(config->max_body_bytes, 3 << 20);
     assert_int_equal(config->ring_size_bytes, 1 << 30);
+    assert_string_equal(config->ring_file, "/tmp/rollcall-test/ring");
+    assert_int_equal(config->ring_sync, CONFIG_SYNC_INTERVAL);
+    assert_int_equal(config->ring_sync_ms, 250);
+    assert_int_equal(config->max_hold_ms, 60 * 1000);
     assert_int_equal(config->dedupe_window_ms, 26 * 3600000);
     assert_int_equal(config->dedupe_max_ids, 5000);
     assert_int_equal(config->dedupe_mode, BATCH_MARK);
@@ -207,7 +211,7 @@ static void test_every_field(void **state) {
     assert_int_equal(hq->rate_limit.burst, 400);
     assert_int_equal(hq->identity, CONFIG_IDENTITY_BODY);
     assert_true(hq->keep_unreadable);
-    assert_int_equal(hq->line, 42);
+    assert_int_equal(hq->line, 45);
 
     const struct config_endpoint *lab = hq->next;
     assert_string_equal(lab->name, "lab.2_x-Y");
@@ -218,7 +222,7 @@ static void test_every_field(void **state) {
     assert_false(lab->keep_unreadable);
     assert_int_equal(lab->identity, CONFIG_IDENTITY_HEADER);
     assert_string_equal(lab->identity_header, "X-Delivery");
-    assert_int_equal(lab->line, 55);
+    assert_int_equal(lab->line, 58);
 
     const struct config_endpoint *branch = lab->next;
     assert_string_equal(branch->path, "/presence/branch");
@@ -402,6 +406,17 @@ static const struct {
     {IN_ENDPOINT "[endpoint hq]\npath = /hq\nprovider = aerohive\nsecret_file = 513.txt\n",
      "rollcall.conf:12: the secret_file \"513.txt\" holds more than 512 bytes: this is no "
      "secret\n"},
+    /* The ring's file. */
+    {IN_SERVER "[ring]\nsync = always\n",
+     "rollcall.conf:10: \"sync\" has no meaning without \"file\": there is nothing to write to\n"},
+    {IN_SERVER "[ring]\nfile = r\nsync = sometimes\n",
+     "rollcall.conf:11: \"sync\" must be never, always or interval TIME, such as interval 100ms, "
+     "not "
+     "\"sometimes\"\n"},
+    {IN_SERVER "[ring]\nfile = r\nsync = interval 0s\n",
+     "rollcall.conf:11: \"sync\" must be from 1ms to 1h, not interval 0s\n"},
+    {IN_SERVER "[ring]\nmax_hold = 999ms\n",
+     "rollcall.conf:10: \"max_hold\" must be from 1s to 8760h, not 999ms\n"},
     /* Privacy. */
     {IN_SERVER "[privacy]\nmac = hash\n",
      "rollcall.conf:10: \"mac\" must be plain, pseudonym or drop, not \"hash\"\n"},
@@ -860,6 +875,9 @@ static void test_dump_of_defaults(void **state) {
                               "\n"
                               "[ring]\n"
                               "size = 64M\n"
+                              "file =\n"
+                              "sync = never\n"
+                              "max_hold = 10m\n"
                               "\n"
                               "[dedupe]\n"
                               "window = 4h\n"

@@ -38,7 +38,8 @@ auth = none
 class Node:
     """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged."""
 
-    def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True):
+    def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True,
+                 env=None):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="rollcall-")
         self.socket = os.path.join(self.directory, "events.sock")
@@ -47,7 +48,8 @@ class Node:
             out.write("[server]\nlisten = 127.0.0.1:0\ncertificate = %s\nprivate_key = %s\n"
                       "socket = %s\n%s\n%s\n%s" % (CERT, KEY, self.socket, server, rest, endpoints))
         self.process = subprocess.Popen([ROLLCALLD, "--config", self.config],
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, **(env or {})})
         self.log, self.port = [], None
         self.changed = threading.Condition()
         self.reader = threading.Thread(target=self._read_log, daemon=True)

@@ -156,7 +156,7 @@ class Configuration(unittest.TestCase):
 
     def test_a_storm_under_load_loses_nothing(self):
         with Reloaded() as node:
-            fds, posted, done = None, [0], threading.Event()
+            posted, started, done = [0], threading.Event(), threading.Event()
 
             def load():
                 peer = Peer(tls(node.port))
@@ -164,10 +164,12 @@ class Configuration(unittest.TestCase):
                     peer.send(post_bytes("/presence/lab", b'{"n":%d}' % posted[0]))
                     assert peer.response().status == 200
                     posted[0] += 1
+                    started.set()
                 peer.close()
             thread = threading.Thread(target=load)
             thread.start()
             try:
+                self.assertTrue(started.wait(DEADLINE))
                 self.assertTrue(node.reload())
                 fds = node.fds()
                 for _ in range(100):
