@@ -43,7 +43,7 @@ struct reader {
     unsigned section_line;
     struct config_endpoint **endpoints_tail;
     unsigned first_line[CONFIG_SECTIONS]; /* where each sort of section stands first; 0: nowhere */
-    unsigned key_line[CONFIG_MAX_KEYS];   /* the same of each key of the section at work */
+    unsigned key_line[CONFIG_MAX_KEYS];   /* the same of each key; of endpoints', of the one at work */
 };
 
 /* --- sections --------------------------------------------------------------------------------- */
@@ -227,7 +227,10 @@ static void open_section(struct reader *reader, char *kind) {
     int i = 0;
 
     close_section(reader);
-    memset(reader->key_line, 0, sizeof(reader->key_line));
+    /* A second endpoint has keys of its own; of any other section, those of the first still count. */
+    for (unsigned k = 0; config_keys[k].section; k++)
+        if (strcmp(config_keys[k].section, config_sections[CONFIG_ENDPOINT]) == 0)
+            reader->key_line[k] = 0;
     reader->in_any_section = true;
     reader->section_line = loader->line;
     if (*name)

@@ -30,6 +30,7 @@
 enum {
     FEED_BACKLOG = 512,
     HALF_CLOSED_CHECK_MS = 1000,
+    HOLD_TICK_MS = 1000,
 };
 
 static void reader_close(struct reader *reader);
@@ -86,37 +87,39 @@ void reader_fail(struct reader *reader) {
 /* --- requests ------------------------------------------------------------------------ */
 
 static void answer_schema(struct reader *reader, struct http_request *request) {
-    struct http_response response = {
-        .status = 200,
-        .content_type = "application/schema+json",
-        .body = span_from(event_schema, event_schema_len),
-        .headers = "Cache-Control: max-age=3600\r\n",
-        .close = reader->last,
-        .head = request->llhttp_method == HTTP_HEAD,
-        .minor_version = request->minor_version,
-    };
-    if (http_respond(&reader->feed->out, &response))
-        reader_fail(reader);
-    else
-        reader_finish(reader);
+    (void)request;
+    reader_answer_text(reader, 200, "application/schema+json", "Cache-Control: max-age=3600\r\n",
+                       span_from(event_schema, event_schema_len));
 }
 
+#define METHOD(name) (1U << HTTP_##name)
+
 static const struct route {
-    const char *path;
-    unsigned methods; /* a bit each, 1 << HTTP_GET ... */
+    const char *path; /* one that ends in "/" stands for all below it */
+    unsigned methods; /* METHOD(GET) ... */
     const char *allow;
     void (*answer)(struct reader *reader, struct http_request *request);
 } routes[] = {
-    {"/v1/events", 1U << HTTP_GET | 1U << HTTP_HEAD, "Allow: GET, HEAD\r\n", reader_start_stream},
-    {"/v1/schema", 1U << HTTP_GET | 1U << HTTP_HEAD, "Allow: GET, HEAD\r\n", answer_schema},
+    {"/v1/events", METHOD(GET) | METHOD(HEAD), "Allow: GET, HEAD\r\n", reader_start_stream},
+    {"/v1/readers", METHOD(GET) | METHOD(HEAD), "Allow: GET, HEAD\r\n", reader_answer_list},
+    {"/v1/readers/", METHOD(GET) | METHOD(HEAD) | METHOD(PUT) | METHOD(DELETE),
+     "Allow: GET, HEAD, PUT, DELETE\r\n", reader_answer_held},
+    {"/v1/schema", METHOD(GET) | METHOD(HEAD), "Allow: GET, HEAD\r\n", answer_schema},
 };
+
+static bool is_routed(const struct route *route, struct span path) {
+    struct span start = span_from_string(route->path);
+    if (start.ptr[start.len - 1] == '/')
+        return path.len > start.len && memcmp(path.ptr, start.ptr, start.len) == 0;
+    return span_equals(path, start);
+}
 
 static void on_request(struct reader *reader) {
     struct http_request *request = reader->http.request;
     const struct route *route = NULL;
     reader->last = !request->keep_alive;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (span_equals(request->path, span_from_string(routes[i].path)))
+        if (is_routed(&routes[i], request->path))
             route = &routes[i];
     if (reader->refused) {
         reader->last = true;
@@ -131,10 +134,12 @@ static void on_request(struct reader *reader) {
     }
 }
 
-/* The head is there. No request here has a body that matters. */
+/* The head is there. Only PUT has a body that matters. */
 static void on_head(struct reader *reader) {
     struct http_request *request = reader->http.request;
-    request->discard_body = true;
+    request->discard_body = request->llhttp_method != HTTP_PUT;
+    if (!request->discard_body)
+        request->max_body_bytes = FEED_BODY_MAX_BYTES;
     if (!request->expect_continue || !request->has_body)
         return;
     int rc = buf_append(&reader->feed->out, "HTTP/1.1 100 Continue\r\n\r\n", 25);
@@ -273,17 +278,22 @@ void reader_finish(struct reader *reader) {
 
 void reader_answer(struct reader *reader, int status, const char *headers, const char *format,
                    ...) {
-    const struct http_request *request = reader->http.request;
     char text[512];
     va_list args;
     va_start(args, format);
     int len = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     assert(len >= 0 && (size_t)len < sizeof text);
+    reader_answer_text(reader, status, "application/json", headers, span_from(text, (size_t)len));
+}
+
+void reader_answer_text(struct reader *reader, int status, const char *content_type,
+                        const char *headers, struct span body) {
+    const struct http_request *request = reader->http.request;
     struct http_response response = {
         .status = status,
-        .content_type = "application/json",
-        .body = span_from(text, (size_t)len),
+        .content_type = content_type,
+        .body = body,
         .headers = headers,
         .close = reader->last,
         .head = request && request->llhttp_method == HTTP_HEAD,
@@ -373,6 +383,23 @@ static void on_connection(uv_stream_t *listener, int status) {
 static void on_retry(struct wheel_node *node) {
     struct feed *feed = container_of(node, struct feed, retry);
     on_connection((uv_stream_t *)&feed->listener, 0);
+}
+
+static void on_hold_ended(void *context, const char *name) {
+    struct feed *feed = context;
+    if (feed->options.on_hold_ended)
+        feed->options.on_hold_ended(feed->options.context, name);
+}
+
+static void on_hold_tick(struct wheel_node *node) {
+    struct feed *feed = container_of(node, struct feed, hold_tick);
+    uint64_t now_ms = uv_now(feed->loop);
+    readers_tick(&feed->held, now_ms, on_hold_ended, feed);
+    wheel_arm(feed->wheel, node, now_ms + HOLD_TICK_MS);
+}
+
+void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms) {
+    feed->held.max_hold_ms = max_hold_ms;
 }
 
 /* --- turns --------------------------------------------------------------------------- */
@@ -541,16 +568,21 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     list_init(&feed->behind);
     list_init(&feed->turns_end);
     wheel_node_init(&feed->retry, on_retry);
+    wheel_node_init(&feed->hold_tick, on_hold_tick);
+    readers_init(&feed->held, ring, options->max_hold_ms);
+    feed->json = json_parser_new();
     feed->options.path = strdup(options->path);
-    int rc = feed->options.path ? open_socket(feed, &fd) : UV_ENOMEM;
+    int rc = feed->options.path && feed->json ? open_socket(feed, &fd) : UV_ENOMEM;
     if (rc) {
         feed_free(feed);
         return rc;
     }
     rc = start_listener(feed, fd);
-    if (rc == 0)
-        *out = feed;
-    return rc;
+    if (rc)
+        return rc;
+    wheel_arm(wheel, &feed->hold_tick, uv_now(loop) + HOLD_TICK_MS);
+    *out = feed;
+    return 0;
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -591,6 +623,7 @@ void feed_close(struct feed *feed) {
     feed->on_done = NULL;
     unlink_path(feed);
     close_listener(feed);
+    wheel_disarm(&feed->hold_tick);
     close_handle((uv_handle_t *)&feed->idle);
     for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
         next = link->next;
@@ -606,6 +639,7 @@ void feed_free(struct feed *feed) {
     if (!feed)
         return;
     buf_deinit(&feed->out);
+    json_parser_free(feed->json);
     free((char *)feed->options.path);
     free(feed);
 }

@@ -21,6 +21,10 @@ struct feed_options {
     const char *group;          /* its group; NULL or "" to leave it */
     unsigned max_readers;       /* one more is answered 503 */
     uint64_t header_timeout_ms; /* from accept, or the end of the last answer, to a whole head */
+    uint64_t max_hold_ms;       /* see readers.h */
+    /* A held reader holds no longer; may be NULL. */
+    void (*on_hold_ended)(void *context, const char *name);
+    void *context;
 };
 
 enum feed_result {
@@ -46,6 +50,8 @@ void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context
 void feed_close(struct feed *feed);
 bool feed_is_closed(const struct feed *feed);
 void feed_free(struct feed *feed);
+
+void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms);
 
 unsigned feed_reader_count(const struct feed *feed);
 

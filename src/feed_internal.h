@@ -8,6 +8,8 @@
 #include "feed_filter.h"
 #include "feed_format.h"
 #include "http.h"
+#include "json.h"
+#include "readers.h"
 #include "util/buf.h"
 #include "util/list.h"
 
@@ -19,6 +21,7 @@ enum {
     FEED_TURN_BYTES = 1024 * 1024, /* for all that catch up, then it is the senders' turn */
     FEED_OUT_KEEP_BYTES = 256 * 1024,
     FEED_EARLY_MAX_BYTES = 32 * 1024, /* of requests that came while an answer was under way */
+    FEED_BODY_MAX_BYTES = 4096,       /* of a request */
     FEED_REFUSED_MAX = 64, /* readers past max_readers that are told so; more are only closed */
 };
 
@@ -66,7 +69,10 @@ struct feed {
     bool bound, draining;
     dev_t device; /* of the socket file, to know it again */
     ino_t inode;
-    struct wheel_node retry; /* a connection that there was no memory for waits */
+    struct readers held;
+    struct json_parser *json;    /* for the bodies of requests */
+    struct wheel_node hold_tick; /* once a second */
+    struct wheel_node retry;     /* a connection that there was no memory for waits */
     struct list readers;
     struct list live;      /* followers that have got all there is */
     struct list behind;    /* readers that have more to get than one turn gives */
@@ -93,6 +99,16 @@ void reader_finish(struct reader *reader);
 /* A whole answer with a JSON body of at most 511 bytes. */
 void reader_answer(struct reader *reader, int status, const char *headers, const char *format, ...)
     PRINTF_LIKE(4, 5);
+
+/* A whole answer with a body of any length, which is copied. */
+void reader_answer_text(struct reader *reader, int status, const char *content_type,
+                        const char *headers, struct span body);
+
+/* --- feed_readers.c --- */
+
+/* Answers what is below /v1/readers. */
+void reader_answer_list(struct reader *reader, struct http_request *request);
+void reader_answer_held(struct reader *reader, struct http_request *request);
 
 /* --- feed_stream.c --- */
 

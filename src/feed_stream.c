@@ -219,7 +219,7 @@ void reader_end_stream(struct reader *reader) {
 
 void reader_start_stream(struct reader *reader, struct http_request *request) {
     struct feed_wish wish;
-    if (feed_wish_read(&wish, reader->feed->ring, request)) {
+    if (feed_wish_read(&wish, reader->feed->ring, &reader->feed->held, request)) {
         reader_answer(reader, wish.status, NULL, "{\"error\":\"%s\"}\n", wish.problem);
         feed_filter_free(wish.filter);
         return;

@@ -7,7 +7,7 @@
 
 /* The parameters that may be given once; those that filter may be repeated. */
 struct parameters {
-    struct span from, after, follow, limit, heartbeat;
+    struct span from, after, reader, follow, limit, heartbeat;
 };
 
 enum { NAME_SHOWN_BYTES = 32 }; /* of a parameter's name in an error */
@@ -36,9 +36,10 @@ static bool add_filter(struct feed_wish *wish, struct span name, struct span val
     case FEED_FILTER_OK:
         return true;
     case FEED_FILTER_NO_NAME:
-        return complain(wish, shown,
-                        "unknown; known are from, after, follow, limit, heartbeat, endpoint, "
-                        "provider, kind and mac");
+        return complain(
+            wish, shown,
+            "unknown; known are from, after, reader, follow, limit, heartbeat, endpoint, "
+            "provider, kind and mac");
     case FEED_FILTER_FULL:
         return complain(wish, shown, "more than 64 values to filter by");
     case FEED_FILTER_BAD_MAC:
@@ -60,7 +61,7 @@ static bool read_query(struct feed_wish *wish, struct span query, struct paramet
     } known[] = {
         {"from", &parameters->from},           {"after", &parameters->after},
         {"follow", &parameters->follow},       {"limit", &parameters->limit},
-        {"heartbeat", &parameters->heartbeat},
+        {"heartbeat", &parameters->heartbeat}, {"reader", &parameters->reader},
     };
     struct span name, value;
     while (http_query_next(&query, &name, &value)) {
@@ -108,8 +109,8 @@ static bool read_cursor(struct feed_wish *wish, const struct ring *ring, const c
 }
 
 static bool read_parameters(struct feed_wish *wish, const struct parameters *parameters) {
-    if (parameters->from.ptr && parameters->after.ptr)
-        return complain(wish, "from, after", "exclude each other");
+    if (!!parameters->from.ptr + !!parameters->after.ptr + !!parameters->reader.ptr > 1)
+        return complain(wish, "from, after, reader", "exclude each other");
     if (!read_choice(parameters->from, SPAN("now"), SPAN("oldest"), &wish->oldest))
         return complain(wish, "from", "now or oldest");
     if (!read_choice(parameters->follow, SPAN("0"), SPAN("1"), &wish->follow))
@@ -122,7 +123,24 @@ static bool read_parameters(struct feed_wish *wish, const struct parameters *par
     return true;
 }
 
-int feed_wish_read(struct feed_wish *wish, const struct ring *ring,
+/* A held reader goes on behind what it has committed. */
+static bool read_reader(struct feed_wish *wish, const struct ring *ring,
+                        const struct readers *readers, struct span name) {
+    if (!name.ptr)
+        return true;
+    unsigned i = readers_find(readers, name);
+    if (i == READERS_MAX) {
+        wish->status = 404;
+        snprintf(wish->problem, sizeof wish->problem, "no held reader has this name");
+        return false;
+    }
+    wish->kind = RING_CURSOR_OURS;
+    wish->seq = readers->places[i].seq;
+    wish->after = span_from(wish->place, ring_format_cursor(ring, wish->seq, wish->place));
+    return true;
+}
+
+int feed_wish_read(struct feed_wish *wish, const struct ring *ring, const struct readers *readers,
                    const struct http_request *request) {
     struct parameters parameters = {0};
     struct span last_id = http_request_field(request, SPAN("last-event-id"));
@@ -141,7 +159,8 @@ int feed_wish_read(struct feed_wish *wish, const struct ring *ring,
     bool comes_back = wish->format == FEED_SSE && last_id.ptr && last_id.len;
     wish->after = comes_back ? last_id : parameters.after;
     wish->oldest &= !comes_back;
-    if (!read_cursor(wish, ring, comes_back ? "Last-Event-ID" : "after"))
+    if (!read_cursor(wish, ring, comes_back ? "Last-Event-ID" : "after") ||
+        (!comes_back && !read_reader(wish, ring, readers, parameters.reader)))
         return FEED_WISH_REFUSED;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "feed_filter.h"
 #include "feed_format.h"
 #include "http.h"
+#include "readers.h"
 #include "ring.h"
 #include "util/err.h"
 
@@ -18,8 +19,9 @@ struct feed_wish {
     enum feed_format format;
     bool follow, oldest;
     uint64_t limit;
-    uint64_t heartbeat_s; /* 0: none */
-    struct span after;    /* absent, or a well-formed cursor */
+    uint64_t heartbeat_s;        /* 0: none */
+    struct span after;           /* absent, or a well-formed cursor */
+    char place[RING_CURSOR_MAX]; /* that of a held reader: `after` points to it */
     enum ring_cursor_kind kind;
     uint64_t seq;
     struct feed_filter *filter; /* NULL: everything; the caller's to free, whatever was answered */
@@ -31,7 +33,7 @@ struct feed_wish {
 enum { FEED_WISH_REFUSED = 1 };
 
 /* Spans point into the request. 0 or FEED_WISH_REFUSED. */
-int feed_wish_read(struct feed_wish *wish, const struct ring *ring,
+int feed_wish_read(struct feed_wish *wish, const struct ring *ring, const struct readers *readers,
                    const struct http_request *request) MUST_CHECK;
 
 #endif

@@ -30,7 +30,9 @@ int ring_map_twice(struct ring *ring, int fd, size_t offset) {
             return rc;
         }
     ring->base = base;
-    return 0;
+    if (!ring->index)
+        ring->index = calloc(ring->index_len, sizeof *ring->index);
+    return ring->index ? 0 : -ENOMEM;
 }
 
 static int map_memory(struct ring *ring) {
@@ -63,11 +65,6 @@ int ring_allocate(struct ring **out, size_t size_bytes) {
         ring->max_line_bytes = UINT32_MAX / 2;
     /* As many as the smallest records that fit, and one each for a block cut at either end. */
     ring->index_len = ring->size / (sizeof(struct ring_record) * RING_INDEX_STEP) + 2;
-    ring->index = calloc(ring->index_len, sizeof *ring->index);
-    if (!ring->index) {
-        free(ring);
-        return -ENOMEM;
-    }
     ring->tail.seq = ring->head.seq = ring->open.seq = ring->shown.seq = 1;
     ring->hold_seq = UINT64_MAX;
     *out = ring;
@@ -75,13 +72,16 @@ int ring_allocate(struct ring **out, size_t size_bytes) {
 }
 
 int ring_new(struct ring **out, size_t size_bytes) {
-    int rc = ring_allocate(out, size_bytes);
+    struct ring *ring;
+    int rc = ring_allocate(&ring, size_bytes);
     if (rc)
         return rc;
-    rc = ring_make_id(*out);
-    rc = rc ? rc : map_memory(*out);
+    rc = ring_make_id(ring);
+    rc = rc ? rc : map_memory(ring);
     if (rc)
-        ring_free(*out);
+        ring_free(ring);
+    else
+        *out = ring;
     return rc;
 }
 

@@ -37,9 +37,11 @@ static inline size_t ring_record_size(size_t line_bytes) {
 
 /* --- ring.c --- */
 
-/* A ring without memory yet. `size_bytes` as ring_new takes it. 0 or -errno. */
+/* A ring without memory yet, to be freed with ring_free. `size_bytes` as ring_new takes it. 0 or
+ * -errno. */
 int ring_allocate(struct ring **ring, size_t size_bytes) MUST_CHECK;
-/* The same bytes of a file twice, side by side: ring->size of them, from `offset` on. */
+/* The same bytes of a file twice, side by side: ring->size of them, from `offset` on; and room for
+ * the index. 0 or -errno. */
 int ring_map_twice(struct ring *ring, int fd, size_t offset) MUST_CHECK;
 /* The index of what is readable, and the tail's offset, from the positions. */
 void ring_rebuild(struct ring *ring);

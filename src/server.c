@@ -198,6 +198,7 @@ static void apply_change(struct server *server, struct change *change) {
     server->tls = change->tls; /* sessions under way keep theirs */
     server->config = change->config;
     set_limits(server);
+    feed_set_max_hold(server->feed, server->config->max_hold_ms);
     check_certificate(server);
 }
 
@@ -405,6 +406,12 @@ static int open_ring(struct server *server, char *error, size_t error_len) {
     return rc ? fail(error, error_len, "duplicates", strerror(-rc)) : 0;
 }
 
+static void on_hold_ended(void *context, const char *name) {
+    (void)context;
+    log_write(LOG_WARNING, "held reader made no progress for max_hold: it holds no longer",
+              "reader", name, NULL);
+}
+
 static int open_feed(struct server *server, char *error, size_t error_len) {
     const struct config *config = server->config;
     struct feed_options options = {
@@ -413,6 +420,9 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .group = config->socket_group,
         .max_readers = FEED_MAX_READERS,
         .header_timeout_ms = config->header_timeout_ms,
+        .max_hold_ms = config->max_hold_ms,
+        .on_hold_ended = on_hold_ended,
+        .context = server,
     };
     int rc = feed_new(&server->feed, server->loop, server->ring, &server->wheel, &options);
     if (rc == FEED_SOCKET_LIVE)

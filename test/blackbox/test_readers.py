@@ -1,0 +1,236 @@
+"""Held readers over the socket: what they have not committed is not overwritten, whoever dies."""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from node import *  # noqa: F403
+
+EVENTS = int(os.environ.get("ROLLCALL_TEST_HELD_EVENTS", "20000"))
+KILLS = int(os.environ.get("ROLLCALL_TEST_HELD_KILLS", "40"))
+
+LAB = """
+[endpoint lab]
+path = /presence/lab
+provider = json
+auth = none
+identity = body
+
+[endpoint hq]
+path = /presence/hq
+provider = aerohive
+auth = none
+"""
+
+
+def request(path, method, target, body=b""):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(DEADLINE)
+    sock.connect(path)
+    peer = Peer(sock)
+    peer.send(("%s %s HTTP/1.1\r\nHost: node\r\nContent-Length: %d\r\n\r\n"
+               % (method, target, len(body))).encode() + body)
+    answer = peer.response(head=method == "HEAD")
+    peer.close()
+    return answer
+
+
+class Requests(unittest.TestCase):
+    def setUp(self):
+        self.node = Node(endpoints=LAB, rest="[ring]\nsize = 64K\n")
+        self.addCleanup(self.node.stop)
+        self.ring = get(self.node, "/v1/events?follow=0").headers["rollcall-ring"]
+
+    def ask(self, method, target, body=b""):
+        return request(self.node.socket, method, target, body)
+
+    def put(self, name, seq=None):
+        body = b"" if seq is None else json.dumps({"after": "%s-%d" % (self.ring, seq)}).encode()
+        return self.ask("PUT", "/v1/readers/" + name, body)
+
+    def test_create_commit_read_delete(self):
+        for n in range(5):
+            post(self.node, "/presence/lab", {"n": n})
+        made = self.put("one")
+        self.assertEqual((made.status, made.json()), (201, {
+            "reader": "one", "after": self.ring + "-5", "behind": 0, "holds": True}))
+        self.assertEqual(self.put("two", 2).status, 201)
+        self.assertEqual([e["seq"] for e in events(self.node, "reader=two&follow=0")], [3, 4, 5])
+        self.assertEqual(self.put("two", 4).status, 200)
+        self.assertEqual([e["seq"] for e in events(self.node, "reader=two&follow=0")], [5])
+        self.assertEqual(self.put("two", 3).json()["after"], self.ring + "-4")
+        listed = self.ask("GET", "/v1/readers").json()["readers"]
+        self.assertEqual([(r["reader"], r["behind"]) for r in listed], [("one", 0), ("two", 1)])
+        self.assertEqual(self.ask("GET", "/v1/readers/two").json(), listed[1])
+        self.assertEqual(self.ask("DELETE", "/v1/readers/two").status, 200)
+        self.assertEqual(self.ask("DELETE", "/v1/readers/two").status, 404)
+        self.assertEqual(self.ask("GET", "/v1/readers/two").status, 404)
+        self.assertEqual(get(self.node, "/v1/events?reader=two&follow=0").status, 404)
+
+    def test_mistakes(self):
+        for body, status in ((b"{", 400), (b"[]", 400), (b'{"after":7}', 400), (b'{"after":"x"}', 400),
+                             (b'{"after":"0123456789abcdef-1"}', 409),
+                             (b'{"after":"%s-1"}' % self.ring.encode(), 409),
+                             (b" " * 4097, 413)):
+            self.assertEqual(self.ask("PUT", "/v1/readers/x", body).status, status, body[:40])
+        self.assertEqual(self.ask("PUT", "/v1/readers/x", b'{"after":"%s-0"}%s' % (
+            self.ring.encode(), b" " * (4096 - 30))).status, 201)
+        self.assertEqual(self.ask("PUT", "/v1/readers/a%20b").status, 400)
+        self.assertEqual(self.ask("POST", "/v1/readers/x").status, 405)
+        self.assertEqual(self.ask("PUT", "/v1/readers/").status, 404)
+        self.assertEqual(self.ask("PUT", "/v1/events").status, 405)
+        self.assertEqual(get(self.node, "/v1/events?reader=x&from=oldest").status, 400)
+        self.assertEqual(self.ask("HEAD", "/v1/readers").status, 200)
+
+    def test_what_is_held_is_refused_until_it_is_committed(self):
+        self.assertEqual(self.put("one").status, 201)
+        accepted = 0
+        while True:
+            answer = post(self.node, "/presence/lab", {"n": accepted, "fill": "x" * 500})
+            if answer.status != 200:
+                break
+            accepted += 1
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "1"))
+        self.assertIn("held reader", answer.json()["error"])
+        # A repeat needs no room.
+        self.assertEqual(post(self.node, "/presence/lab", {"n": 0, "fill": "x" * 500}).json(),
+                         {"accepted": 0, "duplicates": 1, "rejected": 0})
+        lines = events(self.node, "reader=one&follow=0")
+        self.assertEqual([line["data"]["n"] for line in lines], list(range(accepted)))
+        self.assertEqual(self.put("one", lines[9]["seq"]).status, 200)
+        again = post(self.node, "/presence/lab", {"n": accepted, "fill": "x" * 500})
+        self.assertEqual(again.json()["accepted"], 1)
+        self.assertEqual(self.ask("DELETE", "/v1/readers/one").status, 200)
+        for n in range(2 * accepted):
+            self.assertEqual(post(self.node, "/presence/lab", {"m": n}).status, 200)
+
+    def test_many(self):
+        for n in range(64):
+            self.assertEqual(self.put("r%d" % n).status, 201)
+        self.assertEqual(self.put("more").status, 409)
+        self.assertEqual(len(self.ask("GET", "/v1/readers").json()["readers"]), 64)
+
+
+class MaxHold(unittest.TestCase):
+    def test_a_dead_reader_wedges_nothing(self):
+        with Node(endpoints=LAB, rest="[ring]\nsize = 64K\nmax_hold = 1s\n") as node:
+            self.assertEqual(request(node.socket, "PUT", "/v1/readers/dead").status, 201)
+            n, refused = 0, 0
+            deadline = time.monotonic() + DEADLINE
+            while n < 300:
+                answer = post(node, "/presence/lab", {"n": n, "fill": "x" * 500})
+                self.assertIn(answer.status, (200, 503))
+                self.assertLess(time.monotonic(), deadline)
+                n += answer.status == 200
+                refused += answer.status == 503
+            self.assertGreater(refused, 0)
+            node.wait_log("held reader made no progress for max_hold")
+            gap = events(node, "reader=dead&follow=0")[0]["gap"]
+            self.assertEqual((gap["reason"], gap["after"].split("-")[1]), ("overrun", "0"))
+            self.assertFalse(request(node.socket, "GET", "/v1/readers/dead").json()["holds"])
+
+
+CLIENT = r'''
+import json, socket, sys
+path, out = sys.argv[1:]
+def connect():
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    return sock
+sock = connect()
+sock.sendall(b"GET /v1/events?reader=worker HTTP/1.0\r\n\r\n")
+stream = sock.makefile("rb")
+ring = None
+while True:
+    line = stream.readline()
+    if line.lower().startswith(b"rollcall-ring:"):
+        ring = line.split()[1].decode()
+    if line == b"\r\n":
+        break
+commit = connect()
+with open(out, "ab", buffering=0) as sink:
+    while True:
+        line = stream.readline()
+        if not line.endswith(b"\n"):
+            break
+        sink.write(line)
+        seq = json.loads(line).get("seq")
+        if seq is None or seq % 20:
+            continue
+        body = b'{"after":"%s-%d"}' % (ring.encode(), seq)
+        commit.sendall(b"PUT /v1/readers/worker HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                       % len(body) + body)
+        commit.recv(65536)
+'''
+
+
+class Killed(unittest.TestCase):
+    def test_a_sender_that_retries_and_a_reader_killed_at_random_lose_nothing(self):
+        """Senders post again where they were refused; a reader commits every 20 lines and is killed
+        again and again. It may see lines again, behind its last commit, but misses none."""
+        directory = tempfile.mkdtemp(prefix="rollcall-")
+        self.addCleanup(shutil.rmtree, directory)
+        out = os.path.join(directory, "lines")
+        chance = random.Random(3)
+        with Node(endpoints=LAB, rest="[ring]\nsize = 256K\n") as node:
+            self.assertEqual(request(node.socket, "PUT", "/v1/readers/worker").status, 201)
+            refused, done = [0], threading.Event()
+
+            def sender():
+                peer = Peer(tls(node.port))
+                for start in range(0, EVENTS, 20):
+                    body = json.dumps([{"apMac": "3a1e6d8c785c", "observations": [
+                        {"clientMac": "02%010x" % n, "seenEpoch": 1767607933000}
+                        for n in range(start, start + 20)]}]).encode()
+                    while True:
+                        peer.send(post_bytes("/presence/hq", body))
+                        answer = peer.response()
+                        if answer.status == 200:
+                            break
+                        assert answer.status == 503, answer
+                        refused[0] += 1
+                        done.wait(0.01)
+                peer.close()
+                done.set()
+            thread = threading.Thread(target=sender)
+            thread.start()
+            size = lambda: os.path.getsize(out) if os.path.exists(out) else 0
+            kills = 0
+            deadline = time.monotonic() + 10 * DEADLINE
+            while kills < KILLS or not done.is_set():
+                worker = subprocess.Popen([sys.executable, "-c", CLIENT, node.socket, out])
+                goal = size() + chance.randrange(400000)
+                while size() < goal and worker.poll() is None and not (
+                        done.is_set() and kills >= KILLS):
+                    self.assertLess(time.monotonic(), deadline)
+                    if done.is_set():
+                        break
+                    time.sleep(0.001)
+                worker.kill()
+                worker.wait(DEADLINE)
+                kills += 1
+            thread.join(DEADLINE)
+            rest = get(node, "/v1/events?reader=worker&follow=0").body
+        seen = set()
+        with open(out, "rb") as lines:
+            for line in lines.read().split(b"\n") + rest.split(b"\n"):
+                if line.startswith(b'{"seq"') and line.endswith(b"}"):
+                    event = json.loads(line)
+                    seen.add((event["seq"], event["client"]["mac"]))
+                self.assertNotIn(b'{"gap"', line[:6])
+        self.assertEqual(sorted(seq for seq, _ in seen), list(range(1, EVENTS + 1)))
+        self.assertEqual(len({mac for _, mac in seen}), EVENTS, "none doubled")
+        print("%d events, %d kills, %d posts refused and sent again: none lost, none doubled"
+              % (EVENTS, kills, refused[0]))
+
+
+if __name__ == "__main__":
+    unittest.main()
