@@ -139,6 +139,7 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
     batch->accepted = batch->duplicates = batch->rejected = 0;
     batch->identity_count = 0;
     batch->own_identity = false;
+    batch->kind_count = 0;
     if (++batch->generation == 0) { /* slots of 2^32 batches ago would count again */
         free_table(batch);
         batch->generation = 1; /* 0 is what calloc gives */
@@ -156,6 +157,27 @@ static int encode_event(struct batch *batch, const struct event *event,
     return 0;
 }
 
+/* Nearly always the kind of the event before. */
+static void count_kind(struct batch *batch, struct span kind) {
+    unsigned last = batch->kind_count;
+    if (kind.len > BATCH_KIND_BYTES)
+        kind.len = 0;
+    if (last &&
+        span_equals(span_from(batch->kinds[last - 1].name, batch->kinds[last - 1].len), kind)) {
+        batch->kinds[last - 1].count++;
+        return;
+    }
+    if (last == BATCH_KINDS) {
+        batch->kinds[last - 1].len = 0;
+        batch->kinds[last - 1].count++;
+        return;
+    }
+    batch->kinds[last].len = kind.len;
+    batch->kinds[last].count = 1;
+    memcpy(batch->kinds[last].name, kind.ptr, kind.len);
+    batch->kind_count = last + 1;
+}
+
 static void push_event(struct batch *batch, const struct event *event,
                        const struct event_layout *layout) {
     ring_push(batch->ring, &(struct ring_record){
@@ -170,6 +192,7 @@ static void push_event(struct batch *batch, const struct event *event,
                                .kind_len = layout->kind_len,
                            });
     batch->accepted++;
+    count_kind(batch, event->kind);
 }
 
 /* Whether the event was sent before: 0, 1, or -ENOMEM. */

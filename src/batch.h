@@ -20,6 +20,14 @@
 
 struct batch_identity; /* batch.c */
 
+/* The kinds of one batch's events: runs of the same one, as senders have them. */
+enum { BATCH_KINDS = 16, BATCH_KIND_BYTES = 64 };
+struct batch_kind {
+    char name[BATCH_KIND_BYTES]; /* as it stands in lines */
+    size_t len;                  /* 0: kinds that are longer, or one too many */
+    unsigned count;
+};
+
 /* What becomes of an event that was sent before. */
 enum batch_duplicates {
     BATCH_KEEP, /* it is an event like any other; nothing is looked up */
@@ -44,6 +52,9 @@ struct batch {
     unsigned duplicates;            /* events that were sent before, dropped or marked */
     unsigned rejected;              /* parts that could not be read */
     struct problem first_rejection; /* of the first of these; set where rejected > 0 */
+    struct batch_kind
+        kinds[BATCH_KINDS]; /* what `accepted` is made of; the last takes what is left */
+    unsigned kind_count;
     /* The ids of this batch's events: a hash table, of which only the slots that have this batch's
      * generation count, so that no batch has to clear it. */
     struct batch_identity *identities;

@@ -43,7 +43,7 @@ struct reader {
     unsigned section_line;
     struct config_endpoint **endpoints_tail;
     unsigned first_line[CONFIG_SECTIONS]; /* where each sort of section stands first; 0: nowhere */
-    unsigned key_line[CONFIG_MAX_KEYS];   /* the same of each key; of endpoints', of the one at work */
+    unsigned key_line[CONFIG_MAX_KEYS];   /* the same of each key; an endpoint's: of this one */
 };
 
 /* --- sections --------------------------------------------------------------------------------- */
@@ -227,7 +227,7 @@ static void open_section(struct reader *reader, char *kind) {
     int i = 0;
 
     close_section(reader);
-    /* A second endpoint has keys of its own; of any other section, those of the first still count. */
+    /* A second endpoint's keys are its own; of another section, those of the first still count. */
     for (unsigned k = 0; config_keys[k].section; k++)
         if (strcmp(config_keys[k].section, config_sections[CONFIG_ENDPOINT]) == 0)
             reader->key_line[k] = 0;
@@ -542,8 +542,10 @@ int config_load(struct config **config, const char *path, FILE *errors) {
 
     *config = NULL;
     loader->config = calloc(1, sizeof(*loader->config));
-    if (!loader->config)
+    if (!loader->config) {
+        fprintf(errors, "%s: cannot read the configuration: %s\n", path, strerror(ENOMEM));
         return -ENOMEM;
+    }
     loader->config->references = 1;
     reader.endpoints_tail = &loader->config->endpoints;
     set_defaults(loader);

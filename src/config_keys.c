@@ -239,6 +239,23 @@ static void print_flag(const struct config_key *key, const void *base, FILE *out
             word_of(key, *(const bool *)config_const_field(key, base)));
 }
 
+static bool parse_admin(struct config_loader *loader, const struct config_key *key,
+                        const char *value, void *base) {
+    struct config_address *address = config_field(key, base);
+    int rc = config_parse_address(value, address);
+    address->line = loader->line;
+    return rc == CONFIG_VALUE_OK ||
+           config_refuse_value(loader, key, "a numeric address and a port, such as 127.0.0.1:9464");
+}
+
+static void print_admin(const struct config_key *key, const void *base, FILE *out) {
+    const struct config_address *address = config_const_field(key, base);
+    char text[CONFIG_VALUE_TEXT_BYTES] = "";
+    if (address->host[0])
+        config_format_address(address, text);
+    fprintf(out, "%s =%s%s\n", key->name, *text ? " " : "", text);
+}
+
 static bool parse_sync(struct config_loader *loader, const struct config_key *key,
                        const char *value, void *base) {
     struct config *config = base;
@@ -324,6 +341,7 @@ static const struct config_kind socket_kind = {parse_socket, config_print_string
 static const struct config_kind word_kind = {parse_word, print_word};
 static const struct config_kind flag_kind = {parse_flag, print_flag};
 static const struct config_kind sync_kind = {parse_sync, print_sync};
+static const struct config_kind admin_kind = {parse_admin, print_admin};
 static const struct config_kind listen_kind = {parse_listen, print_listen};
 
 static const struct config_word level_words[] = {{"error", LOG_ERROR},
@@ -374,6 +392,7 @@ const struct config_key config_keys[] = {
         "4M", 1, JSON_MAX_BYTES},
     {"server", "max_unauthenticated_total", &size_kind, IN(max_unauthenticated_total), 0, "64M", 1,
         1024 * GIB},
+    {"server", "admin", &admin_kind, IN(admin), CONFIG_MAY_BE_EMPTY | CONFIG_FIXED, NULL},
     {"server", "reuse_port", &flag_kind, IN(reuse_port), CONFIG_FIXED, "no", 0, 0, yes_words},
     {"ring", "size", &size_kind, IN(ring_size_bytes), CONFIG_FIXED, "64M", RING_MIN_BYTES, 1024 * GIB},
     {"ring", "file", &string_kind, IN(ring_file), CONFIG_MAY_BE_EMPTY | CONFIG_FIXED, NULL},

@@ -25,6 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ops.h"
 #include "schema.h"
 
 enum {
@@ -94,7 +95,7 @@ static void answer_schema(struct reader *reader, struct http_request *request) {
 
 #define METHOD(name) (1U << HTTP_##name)
 
-static const struct route {
+static const struct place {
     const char *path; /* one that ends in "/" stands for all below it */
     unsigned methods; /* METHOD(GET) ... */
     const char *allow;
@@ -107,7 +108,23 @@ static const struct route {
     {"/v1/schema", METHOD(GET) | METHOD(HEAD), "Allow: GET, HEAD\r\n", answer_schema},
 };
 
-static bool is_routed(const struct route *route, struct span path) {
+/* /metrics and the like. False: there is nothing of that path, or method. */
+static bool answer_ops(struct reader *reader, const struct http_request *request) {
+    const struct feed_options *options = &reader->feed->options;
+    struct buf body = {0};
+    struct ops_answer answer;
+    int rc = OPS_UNKNOWN;
+    if (options->ops && (METHOD(GET) | METHOD(HEAD)) >> (request->llhttp_method & 31) & 1)
+        rc = options->ops(options->context, request->path, &body, &answer);
+    if (rc < 0)
+        reader_answer(reader, 503, NULL, "{\"error\":\"out of memory\"}\n");
+    else if (rc == 0)
+        reader_answer_text(reader, answer.status, answer.content_type, NULL, buf_span(&body));
+    buf_deinit(&body);
+    return rc != OPS_UNKNOWN;
+}
+
+static bool is_routed(const struct place *route, struct span path) {
     struct span start = span_from_string(route->path);
     if (start.ptr[start.len - 1] == '/')
         return path.len > start.len && memcmp(path.ptr, start.ptr, start.len) == 0;
@@ -116,7 +133,7 @@ static bool is_routed(const struct route *route, struct span path) {
 
 static void on_request(struct reader *reader) {
     struct http_request *request = reader->http.request;
-    const struct route *route = NULL;
+    const struct place *route = NULL;
     reader->last = !request->keep_alive;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (is_routed(&routes[i], request->path))
@@ -124,6 +141,8 @@ static void on_request(struct reader *reader) {
     if (reader->refused) {
         reader->last = true;
         reader_answer(reader, 503, "Retry-After: 1\r\n", "{\"error\":\"too many readers\"}\n");
+    } else if (!route && answer_ops(reader, request)) {
+        return;
     } else if (!route) {
         reader_answer(reader, 404, NULL, "{\"error\":\"nothing has this path\"}\n");
     } else if (request->llhttp_method >= 32 || !(route->methods >> request->llhttp_method & 1)) {
@@ -396,6 +415,10 @@ static void on_hold_tick(struct wheel_node *node) {
     uint64_t now_ms = uv_now(feed->loop);
     readers_tick(&feed->held, now_ms, on_hold_ended, feed);
     wheel_arm(feed->wheel, node, now_ms + HOLD_TICK_MS);
+}
+
+const struct readers *feed_held(const struct feed *feed) {
+    return &feed->held;
 }
 
 void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms) {

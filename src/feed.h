@@ -10,10 +10,12 @@
 #include <uv.h>
 
 #include "ring.h"
+#include "util/buf.h"
 #include "util/err.h"
 #include "util/wheel.h"
 
 struct feed;
+struct ops_answer;
 
 struct feed_options {
     const char *path;           /* of the socket; must fit sockaddr_un */
@@ -24,6 +26,8 @@ struct feed_options {
     uint64_t max_hold_ms;       /* see readers.h */
     /* A held reader holds no longer; may be NULL. */
     void (*on_hold_ended)(void *context, const char *name);
+    /* What else is answered to GET, as ops_answer of ops.h; may be NULL. */
+    int (*ops)(void *context, struct span path, struct buf *body, struct ops_answer *answer);
     void *context;
 };
 
@@ -51,6 +55,7 @@ void feed_close(struct feed *feed);
 bool feed_is_closed(const struct feed *feed);
 void feed_free(struct feed *feed);
 
+const struct readers *feed_held(const struct feed *feed);
 void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms);
 
 unsigned feed_reader_count(const struct feed *feed);

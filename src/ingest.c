@@ -295,6 +295,31 @@ static bool check_head(struct ingest *ingest, struct route *route, struct http_r
            (result == AUTH_OK || reserve_body(ingest, request, answer));
 }
 
+static void count_answer(struct ingest *ingest, struct route_state *state, int64_t now_us,
+                         const struct ingest_answer *answer) {
+    route_count_answer(state, answer->status);
+    if (answer->status >= 400) {
+        ingest->figures.refused++;
+        state->last_error = answer->reason;
+        state->last_error_us = now_us;
+    }
+}
+
+static void count_events(struct ingest *ingest, struct route_state *state, int64_t now_us) {
+    const struct batch *batch = &ingest->batch;
+    ingest->figures.accepted += batch->accepted;
+    ingest->figures.duplicates += batch->duplicates;
+    ingest->figures.rejected += batch->rejected;
+    state->accepted += batch->accepted;
+    state->duplicates += batch->duplicates;
+    state->rejected += batch->rejected;
+    if (batch->accepted || batch->duplicates)
+        state->last_event_us = now_us;
+    for (unsigned i = 0; i < batch->kind_count; i++)
+        route_count_events(state, span_from(batch->kinds[i].name, batch->kinds[i].len),
+                           batch->kinds[i].count);
+}
+
 enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *request,
                                 const struct ingest_peer *peer, struct ingest_answer *answer) {
     answer->headers = NULL;
@@ -305,6 +330,7 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
     answer->endpoint = route ? route->endpoint : NULL;
     if (!route) {
         ingest->figures.refused++;
+        ingest->figures.unknown_paths++;
         answer_error(answer, 404, "no endpoint has this path");
         return INGEST_ANSWERED;
     }
@@ -314,7 +340,7 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
         routes_ref(route->routes);
         return INGEST_GO_ON;
     }
-    ingest->figures.refused += answer->status >= 400;
+    count_answer(ingest, route->state, peer->now_us, answer);
     return INGEST_ANSWERED;
 }
 
@@ -429,7 +455,7 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
     struct span body;
     if (!check_signature(request, now_us, answer) || !decode_body(ingest, request, &body, answer)) {
         buf_reset(&ingest->inflated, JSON_KEEP_BYTES);
-        ingest->figures.refused++;
+        count_answer(ingest, route->state, now_us, answer);
         return;
     }
     batch_begin(batch, ingest->ring, span_from_string(endpoint->name),
@@ -438,9 +464,7 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
     int rc = read_body(ingest, body, answer);
     if (rc == 0) {
         batch_commit(batch);
-        ingest->figures.accepted += batch->accepted;
-        ingest->figures.duplicates += batch->duplicates;
-        ingest->figures.rejected += batch->rejected;
+        count_events(ingest, route->state, now_us);
         if (batch->rejected) {
             answer->reason = "parts of it are not this sender's shape";
             snprintf(answer->where, sizeof answer->where, "%s", batch->first_rejection.path);
@@ -448,7 +472,6 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
         answer_accepted(answer, batch);
     } else {
         batch_abort(batch);
-        ingest->figures.refused++;
         if (rc == SENDER_BATCH_HELD) {
             answer_unavailable(answer, "a held reader has not committed what would make room");
         } else if (rc == SENDER_BATCH_FULL) {
@@ -457,6 +480,7 @@ void ingest_request(struct ingest *ingest, const struct http_request *request, i
             answer_unavailable(answer, "out of memory");
         }
     }
+    count_answer(ingest, route->state, now_us, answer);
     if (body.len > JSON_KEEP_BYTES)
         json_parser_trim(ingest->json, JSON_KEEP_BYTES);
     buf_reset(&ingest->inflated, JSON_KEEP_BYTES);

@@ -17,11 +17,12 @@
 
 /* Counts since start; never reset. */
 struct ingest_figures {
-    uint64_t requests;   /* that came as far as an endpoint */
-    uint64_t accepted;   /* events */
-    uint64_t duplicates; /* events */
-    uint64_t rejected;   /* parts of bodies */
-    uint64_t refused;    /* requests answered 4xx or 5xx */
+    uint64_t requests;      /* that came as far as an endpoint */
+    uint64_t accepted;      /* events */
+    uint64_t duplicates;    /* events */
+    uint64_t rejected;      /* parts of bodies */
+    uint64_t refused;       /* requests answered 4xx or 5xx */
+    uint64_t unknown_paths; /* of these, for no endpoint */
 };
 
 struct ingest {

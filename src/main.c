@@ -1,4 +1,5 @@
 /* rollcalld: options, build the world, run, tear down. */
+#include <errno.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
 #include <signal.h>
@@ -150,8 +151,9 @@ int main(int argc, char **argv) {
     int rc = parse_options(argc, argv, &options, &done);
     if (rc || done)
         return rc;
-    if (config_load(&config, options.config, stderr))
-        return EXIT_USAGE;
+    rc = config_load(&config, options.config, stderr);
+    if (rc)
+        return rc == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
     if (options.check)
         rc = check(config, options.config);
     if (options.dump)

@@ -38,7 +38,8 @@ static int build_table(struct routes *routes) {
 }
 
 /* The state of the endpoint of that name before, or a new one. NULL: out of memory. The search
- * goes on where the last one ended: from one configuration to the next, the order hardly changes. */
+ * goes on where the last one ended: from one configuration to the next, the order hardly changes.
+ */
 static struct route_state *take_state(const struct routes *before, const char *name,
                                       size_t *search) {
     for (size_t i = 0; before && i < before->count; i++) {
@@ -95,4 +96,29 @@ void routes_unref(struct routes *routes) {
     config_unref(routes->config);
     free(routes->table);
     free(routes);
+}
+
+void route_count_answer(struct route_state *state, int status) {
+    unsigned i = 0;
+    while (i < ROUTE_CODES - 1 && state->codes[i].status && state->codes[i].status != status)
+        i++;
+    state->codes[i].status = status;
+    state->codes[i].count++;
+}
+
+void route_count_events(struct route_state *state, struct span kind, unsigned count) {
+    unsigned i = 0;
+    /* One with escapes would mean something else in a label. */
+    if (kind.len > 0 && kind.len <= ROUTE_KIND_BYTES && !memchr(kind.ptr, '\\', kind.len))
+        while (i < ROUTE_KINDS && state->kinds[i].name[0] &&
+               !span_equals(span_from_string(state->kinds[i].name), kind))
+            i++;
+    else
+        i = ROUTE_KINDS;
+    if (i == ROUTE_KINDS) {
+        state->other_kinds += count;
+        return;
+    }
+    memcpy(state->kinds[i].name, kind.ptr, kind.len);
+    state->kinds[i].count += count;
 }

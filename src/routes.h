@@ -11,10 +11,32 @@
 #include "util/err.h"
 #include "util/span.h"
 
+enum {
+    ROUTE_CODES = 24, /* statuses that are told apart */
+    ROUTE_KINDS = 32, /* kinds of events that are; a sender may invent any number of them */
+    ROUTE_KIND_BYTES = 64,
+};
+
+struct route_code {
+    int status; /* 0: the place is free */
+    uint64_t count;
+};
+
+struct route_kind {
+    char name[ROUTE_KIND_BYTES + 1]; /* as it stands in lines; "": the place is free */
+    uint64_t count;
+};
+
 /* What outlives a reload. Counts since the endpoint was first configured; never reset. */
 struct route_state {
     unsigned references;
     struct quota quota;
+    uint64_t accepted, duplicates, rejected; /* events; parts of bodies */
+    int64_t last_event_us, last_error_us;    /* Unix time; 0: never */
+    const char *last_error;                  /* static text */
+    struct route_code codes[ROUTE_CODES];
+    struct route_kind kinds[ROUTE_KINDS];
+    uint64_t other_kinds; /* events of kinds that had no place */
 };
 
 struct route {
@@ -37,6 +59,8 @@ int routes_new(struct routes **routes, struct config *config,
                const struct routes *before) MUST_CHECK;
 struct routes *routes_ref(struct routes *routes);
 void routes_unref(struct routes *routes); /* NULL is fine */
+void route_count_answer(struct route_state *state, int status);
+void route_count_events(struct route_state *state, struct span kind, unsigned count);
 /* The endpoint of that path, or NULL. */
 struct route *routes_find(const struct routes *routes, struct span path);
 

@@ -5,9 +5,8 @@
  * close, idle connections close, the others with their next answer; when the last is gone, or a
  * quarter of drain_timeout before it passes, readers get the rest and their end of stream; then
  * everything closes. A second signal ends at once. */
-#include "server.h"
+#include "server_internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,17 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conn.h"
-#include "feed.h"
-#include "ingest.h"
 #include "log.h"
-#include "peers.h"
-#include "ring.h"
-#include "sync.h"
-#include "tls.h"
+#include "ops.h"
 #include "util/clock.h"
 #include "util/text.h"
-#include "util/wheel.h"
+
+/* The signals that the node acts on. */
+static const int signal_numbers[SERVER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 enum {
     LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
@@ -33,48 +28,35 @@ enum {
     SYNC_RETRY_MS = 1000, /* after a failure */
 };
 
-/* The signals that the node acts on. */
-static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
-enum { SIGNALS = sizeof signal_numbers / sizeof *signal_numbers };
+static int fail(char *error, size_t error_len, const char *what, const char *why) {
+    snprintf(error, error_len, "%s: %s", what, why);
+    return SERVER_FAILED;
+}
 
-struct listener {
-    uv_tcp_t tcp;
-    struct server *server;
-    char name[INET6_ADDRSTRLEN + 10]; /* "127.0.0.1:8443", "[::1]:8443" */
-};
-
-struct server {
-    uv_loop_t *loop;
-    const char *config_path;
-    struct config *config; /* counted */
-    struct tls_context *tls;
-    struct ring *ring;
-    struct feed *feed;
-    struct ingest ingest;
-    struct wheel wheel;
-    struct peers peers;
-    struct conn_shared *conns;
-    struct sync sync; /* where the ring has a file */
-    struct listener *listeners[CONFIG_MAX_LISTEN];
-    uv_timer_t tick, drain_timer, sync_timer;
-    uv_check_t check;
-    uv_signal_t signals[SIGNALS];
-    bool handles_open; /* of all above */
-    uint64_t fed_seq;  /* ring_next_seq when the feed was last woken */
-    uint64_t refused;  /* connections past a limit */
-    bool draining, feed_draining;
-};
-
-struct tls_files server_tls_files(const struct config *config) {
-    return (struct tls_files){config->certificate, config->private_key, config->client_ca};
+static void format_address(const struct sockaddr_storage *address, char *dst, size_t len) {
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+        (void)uv_ip6_name(in6, host, sizeof host);
+        snprintf(dst, len, "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+        (void)uv_ip4_name(in, host, sizeof host);
+        snprintf(dst, len, "%s:%u", host, ntohs(in->sin_port));
+    }
 }
 
 /* --- the loop's turn -----------------------------------------------------------------------------
  */
 
+static void on_connection(uv_stream_t *stream, int status);
+
 static void on_tick(uv_timer_t *timer) {
     struct server *server = timer->data;
     wheel_advance(&server->wheel, uv_now(server->loop));
+    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++)
+        if (server->listeners[i] && server->listeners[i]->parked)
+            on_connection((uv_stream_t *)&server->listeners[i]->tcp, 0);
 }
 
 static bool is_durable(const struct server *server) {
@@ -115,14 +97,15 @@ static void on_check(uv_check_t *check) {
 }
 
 /* Past max_connections: taken and closed, so that the peer learns it at once. */
-static void refuse(struct server *server, uv_stream_t *listener) {
+static void refuse(struct server *server, struct listener *listener) {
     uv_tcp_t *tcp = malloc(sizeof *tcp);
-    server->refused++;
     if (!tcp || uv_tcp_init(server->loop, tcp)) {
         free(tcp);
+        listener->parked = true;
         return;
     }
-    (void)uv_accept(listener, (uv_stream_t *)tcp);
+    server->refused++;
+    (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)tcp);
     uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
 }
 
@@ -135,102 +118,61 @@ static void on_connection(uv_stream_t *stream, int status) {
                   uv_strerror(status), NULL);
         return;
     }
+    listener->parked = false;
     if (server->conns->count >= config->max_connections) {
-        refuse(server, stream);
+        refuse(server, listener);
         return;
     }
     int rc = conn_accept(server->conns, stream, server->tls, &server->peers,
                          config->max_connections_per_ip);
-    if (rc)
+    /* Short of memory it may not have been taken yet; UV_EAGAIN: it had been, this is a retry. */
+    listener->parked = rc == UV_ENOMEM;
+    if (rc && rc != UV_ENOMEM && rc != UV_EAGAIN)
         server->refused++;
 }
 
-/* --- the configuration ---------------------------------------------------------------------------
+/* --- what is asked of the node -------------------------------------------------------------------
  */
 
-static void on_finding(void *context, enum tls_severity severity, const char *text) {
+static int on_ops(void *context, struct span path, struct buf *body, struct ops_answer *answer) {
     const struct server *server = context;
-    (void)severity; /* it is served all the same: that may help, refusing to cannot */
-    log_write(LOG_WARNING, "certificate", "file", server->config->certificate, "reason", text,
-              NULL);
+    const struct ops ops = {
+        .ingest = &server->ingest,
+        .conns = server->conns,
+        .ring = server->ring,
+        .held = feed_held(server->feed),
+        .feed_readers = feed_reader_count(server->feed),
+        .refused = server->refused,
+        .reloads = server->reloads,
+        .reload_fails = server->reload_fails,
+        .reload_ok = !server->reload_failed,
+        .draining = server->draining,
+        .certificate_expiry_s = tls_context_not_after(server->tls),
+        .started_us = server->started_us,
+        .now_us = clock_realtime_us(),
+    };
+    return ops_answer(&ops, path, body, answer);
 }
 
-static void check_certificate(struct server *server) {
-    const struct tls_check check = {clock_realtime_us() / 1000000, on_finding, server};
-    tls_context_check(server->tls, &check);
-}
-
-static void set_limits(struct server *server) {
-    const struct config *config = server->config;
-    struct conn_shared *conns = server->conns;
-    conns->limits = (struct http_limits){config->max_header_bytes, config->max_body_bytes};
-    conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
-                                             config->keepalive_timeout_ms};
-}
-
-/* Everything that a new configuration brings, made before anything is changed by it. */
-struct change {
-    struct config *config;
-    struct tls_context *tls;
-    struct ingest_parts parts;
-};
-
-static int prepare_change(struct server *server, struct change *change, FILE *errors) {
-    struct tls_error tls_error = {.message = "out of memory"};
-    int rc = config_load(&change->config, server->config_path, errors);
-    rc = rc ? rc : config_check_reload(server->config, change->config, server->config_path, errors);
+static int open_admin(struct server *server, char *error, size_t error_len) {
+    const struct config_address *wanted = &server->config->admin;
+    struct sockaddr_storage address = {0};
+    char name[INET6_ADDRSTRLEN + 10];
+    if (!wanted->host[0])
+        return 0;
+    int rc = uv_ip4_addr(wanted->host, wanted->port, (struct sockaddr_in *)&address);
     if (rc)
-        return rc;
-    const struct tls_files files = server_tls_files(change->config);
-    rc = tls_context_new(&change->tls, &files, &tls_error);
+        rc = uv_ip6_addr(wanted->host, wanted->port, (struct sockaddr_in6 *)&address);
+    format_address(&address, name, sizeof name);
+    rc = rc ? rc
+            : admin_new(&server->admin, server->loop, &server->wheel, (struct sockaddr *)&address,
+                        on_ops, server);
+    rc = rc ? rc : admin_address(server->admin, &address);
     if (rc)
-        fprintf(errors, "%s\n", tls_error.message);
-    if (rc == 0 && (rc = ingest_prepare(&server->ingest, change->config, &change->parts)))
-        fprintf(errors, "out of memory\n");
-    return rc;
-}
-
-static void apply_change(struct server *server, struct change *change) {
-    log_init((enum log_level)change->config->log_level, change->config->log_json);
-    ingest_apply(&server->ingest, &change->parts);
-    tls_context_unref(server->tls);
-    config_unref(server->config);
-    server->tls = change->tls; /* sessions under way keep theirs */
-    server->config = change->config;
-    set_limits(server);
-    feed_set_max_hold(server->feed, server->config->max_hold_ms);
-    check_certificate(server);
-}
-
-/* Each mistake on a line of its own, as --check prints them. */
-static void log_mistakes(char *text) {
-    char *line;
-    while ((line = strsep(&text, "\n")))
-        if (*line)
-            log_write(LOG_ERROR, "configuration", "reason", line, NULL);
-}
-
-/* SIGHUP: all or nothing. */
-static void reload(struct server *server) {
-    struct change change = {0};
-    char *text = NULL;
-    size_t len;
-    FILE *errors = open_memstream(&text, &len);
-    int rc = errors ? prepare_change(server, &change, errors) : -ENOMEM;
-    if (errors)
-        fclose(errors);
-    if (rc == 0) {
-        apply_change(server, &change);
-        log_write(LOG_INFO, "configuration reloaded", "file", server->config_path, NULL);
-    } else {
-        log_mistakes(text);
-        log_write(LOG_ERROR, "reload failed: the running configuration stays", "file",
-                  server->config_path, NULL);
-        ingest_discard(&change.parts);
-        tls_context_unref(change.tls);
-        config_unref(change.config);
-    }
-    free(text);
+        return fail(error, error_len, name, uv_strerror(rc));
+    format_address(&address, name, sizeof name);
+    log_write(LOG_INFO, "admin", "address", name, NULL);
+    return 0;
 }
 
 /* --- the end -------------------------------------------------------------------------------------
@@ -241,10 +183,10 @@ static void reload(struct server *server) {
 static void close_signals(struct server *server) {
     sigset_t set;
     sigemptyset(&set);
-    for (unsigned i = 0; i < SIGNALS; i++)
+    for (unsigned i = 0; i < SERVER_SIGNALS; i++)
         sigaddset(&set, signal_numbers[i]);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    for (unsigned i = 0; i < SIGNALS; i++) {
+    for (unsigned i = 0; i < SERVER_SIGNALS; i++) {
         uv_close((uv_handle_t *)&server->signals[i], NULL);
         signal(signal_numbers[i], SIG_IGN);
     }
@@ -283,6 +225,8 @@ static void close_all(struct server *server) {
     }
     if (server->feed)
         feed_close(server->feed);
+    admin_close(server->admin);
+    server->admin = NULL;
     close_handles(server);
 }
 
@@ -330,7 +274,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct server *server = handle->data;
     if (number == SIGHUP) {
         if (!server->draining)
-            reload(server);
+            server_reload(server);
         return;
     }
     const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
@@ -346,18 +290,13 @@ static void on_signal(uv_signal_t *handle, int number) {
 /* --- the start -----------------------------------------------------------------------------------
  */
 
-static int fail(char *error, size_t error_len, const char *what, const char *why) {
-    snprintf(error, error_len, "%s: %s", what, why);
-    return SERVER_FAILED;
-}
-
 static int open_tls(struct server *server, char *error, size_t error_len) {
     struct tls_error tls_error = {.message = "out of memory"};
     const struct tls_files files = server_tls_files(server->config);
     int rc = tls_context_new(&server->tls, &files, &tls_error);
     if (rc)
         return fail(error, error_len, "certificate", tls_error.message);
-    check_certificate(server);
+    server_check_certificate(server);
     return 0;
 }
 
@@ -422,6 +361,7 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .header_timeout_ms = config->header_timeout_ms,
         .max_hold_ms = config->max_hold_ms,
         .on_hold_ended = on_hold_ended,
+        .ops = on_ops,
         .context = server,
     };
     int rc = feed_new(&server->feed, server->loop, server->ring, &server->wheel, &options);
@@ -445,7 +385,7 @@ static int open_conns(struct server *server, char *error, size_t error_len) {
     conns->round = 1; /* a new connection's is 0 */
     list_init(&conns->conns);
     server->conns = conns;
-    set_limits(server);
+    server_set_limits(server);
     return 0;
 }
 
@@ -461,7 +401,7 @@ static int open_handles(struct server *server) {
     rc = rc ? rc : uv_timer_init(loop, &server->drain_timer);
     rc = rc ? rc : uv_timer_init(loop, &server->sync_timer);
     rc = rc ? rc : uv_check_init(loop, &server->check);
-    for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
+    for (unsigned i = 0; rc == 0 && i < SERVER_SIGNALS; i++)
         rc = uv_signal_init(loop, &server->signals[i]);
     if (rc)
         return rc;
@@ -470,7 +410,7 @@ static int open_handles(struct server *server) {
     open_handle(server, (uv_handle_t *)&server->drain_timer);
     open_handle(server, (uv_handle_t *)&server->sync_timer);
     open_handle(server, (uv_handle_t *)&server->check);
-    for (unsigned i = 0; i < SIGNALS; i++)
+    for (unsigned i = 0; i < SERVER_SIGNALS; i++)
         open_handle(server, (uv_handle_t *)&server->signals[i]);
     rc = uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     rc = rc ? rc : uv_check_start(&server->check, on_check);
@@ -478,22 +418,9 @@ static int open_handles(struct server *server) {
         uint64_t ms = is_durable(server) ? SYNC_RETRY_MS : server->config->ring_sync_ms;
         rc = uv_timer_start(&server->sync_timer, on_sync_timer, ms, ms);
     }
-    for (unsigned i = 0; rc == 0 && i < SIGNALS; i++)
+    for (unsigned i = 0; rc == 0 && i < SERVER_SIGNALS; i++)
         rc = uv_signal_start(&server->signals[i], on_signal, signal_numbers[i]);
     return rc;
-}
-
-static void format_address(const struct sockaddr_storage *address, char *dst, size_t len) {
-    char host[INET6_ADDRSTRLEN] = "";
-    if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
-        (void)uv_ip6_name(in6, host, sizeof host);
-        snprintf(dst, len, "[%s]:%u", host, ntohs(in6->sin6_port));
-    } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-        (void)uv_ip4_name(in, host, sizeof host);
-        snprintf(dst, len, "%s:%u", host, ntohs(in->sin_port));
-    }
 }
 
 /* So that several nodes may listen on one port: the kernel spreads the connections (socket(7)). */
@@ -556,6 +483,7 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
     server->loop = loop;
     server->config_path = config_path;
     server->config = config_ref(config);
+    server->started_us = clock_realtime_us();
     wheel_init(&server->wheel, uv_now(loop));
     int rc = peers_init(&server->peers);
     if (rc)
@@ -568,6 +496,7 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
         rc = fail(error, error_len, "event loop", "out of memory");
     for (unsigned i = 0; rc == 0 && i < config->listen_count; i++)
         rc = open_listener(server, i, error, error_len);
+    rc = rc ? rc : open_admin(server, error, error_len);
     if (rc) {
         server_free(server);
         return rc;

@@ -182,6 +182,7 @@ static void test_every_field(void **state) {
     assert_int_equal(config->private_key_line, 9);
     assert_int_equal(config->client_ca_line, 10);
     assert_true(config->reuse_port);
+    check_address(&config->admin, "127.0.0.1", 9464, 23);
     assert_int_equal(config->privacy_mac, PRIVACY_PSEUDONYM);
     assert_int_equal(config->privacy_personal, PRIVACY_DROP);
     assert_int_equal(config->privacy_key->len, 22);
@@ -211,7 +212,7 @@ static void test_every_field(void **state) {
     assert_int_equal(hq->rate_limit.burst, 400);
     assert_int_equal(hq->identity, CONFIG_IDENTITY_BODY);
     assert_true(hq->keep_unreadable);
-    assert_int_equal(hq->line, 45);
+    assert_int_equal(hq->line, 46);
 
     const struct config_endpoint *lab = hq->next;
     assert_string_equal(lab->name, "lab.2_x-Y");
@@ -222,7 +223,7 @@ static void test_every_field(void **state) {
     assert_false(lab->keep_unreadable);
     assert_int_equal(lab->identity, CONFIG_IDENTITY_HEADER);
     assert_string_equal(lab->identity_header, "X-Delivery");
-    assert_int_equal(lab->line, 58);
+    assert_int_equal(lab->line, 59);
 
     const struct config_endpoint *branch = lab->next;
     assert_string_equal(branch->path, "/presence/branch");
@@ -448,6 +449,9 @@ static const struct {
     {IN_ENDPOINT "identity = header A B\n",
      "rollcall.conf:9: \"identity\" must be sender, body, header NAME or none, not \"header A "
      "B\"\n"},
+    {IN_SERVER "admin = localhost\n",
+     "rollcall.conf:9: \"admin\" must be a numeric address and a port, such as 127.0.0.1:9464, not "
+     "\"localhost\"\n"},
     {IN_SERVER "reuse_port = true\n",
      "rollcall.conf:9: \"reuse_port\" must be no or yes, not \"true\"\n"},
     /* Endpoints. */
@@ -871,6 +875,7 @@ static void test_dump_of_defaults(void **state) {
                               "max_body_bytes = 8M\n"
                               "max_unauthenticated_body_bytes = 4M\n"
                               "max_unauthenticated_total = 64M\n"
+                              "admin =\n"
                               "reuse_port = no\n"
                               "\n"
                               "[ring]\n"

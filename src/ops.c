@@ -1,0 +1,219 @@
+/* Figures as text; see ops.h. */
+#include "ops.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "dedupe.h"
+#include "util/text.h"
+
+/* Appends what printf would write, at most 1 KiB of it. Errors stick: one look at the end. */
+struct writer {
+    struct buf *out;
+    int rc;
+};
+
+static void put(struct writer *w, const char *format, ...) PRINTF_LIKE(2, 3);
+static void put(struct writer *w, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (w->rc == 0)
+        w->rc = buf_append(w->out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+}
+
+/* --- Prometheus ----------------------------------------------------------------------- */
+
+static void describe(struct writer *w, const char *name, const char *type, const char *help) {
+    put(w, "# HELP rollcall_%s %s\n# TYPE rollcall_%s %s\n", name, help, name, type);
+}
+
+static void put_one(struct writer *w, const char *name, const char *type, const char *help,
+                    unsigned long long value) {
+    describe(w, name, type, help);
+    put(w, "rollcall_%s %llu\n", name, value);
+}
+
+static void put_endpoints(struct writer *w, const struct ops *ops) {
+    const struct routes *routes = ops->ingest->routes;
+    describe(w, "http_requests_total", "counter", "Requests answered, by endpoint and status.");
+    put(w, "rollcall_http_requests_total{endpoint=\"\",code=\"404\"} %llu\n",
+        (unsigned long long)ops->ingest->figures.unknown_paths);
+    for (size_t i = 0; i < routes->count; i++)
+        for (unsigned c = 0; c < ROUTE_CODES && routes->all[i].state->codes[c].status; c++)
+            put(w, "rollcall_http_requests_total{endpoint=\"%s\",code=\"%d\"} %llu\n",
+                routes->all[i].endpoint->name, routes->all[i].state->codes[c].status,
+                (unsigned long long)routes->all[i].state->codes[c].count);
+    describe(w, "events_total", "counter", "Events that went into the ring, by endpoint and kind.");
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct route_state *state = routes->all[i].state;
+        for (unsigned k = 0; k < ROUTE_KINDS && state->kinds[k].name[0]; k++)
+            put(w, "rollcall_events_total{endpoint=\"%s\",kind=\"%s\"} %llu\n",
+                routes->all[i].endpoint->name, state->kinds[k].name,
+                (unsigned long long)state->kinds[k].count);
+        if (state->other_kinds)
+            put(w, "rollcall_events_total{endpoint=\"%s\",kind=\"other\"} %llu\n",
+                routes->all[i].endpoint->name, (unsigned long long)state->other_kinds);
+    }
+    describe(w, "events_duplicate_total", "counter", "Events that were sent before.");
+    for (size_t i = 0; i < routes->count; i++)
+        put(w, "rollcall_events_duplicate_total{endpoint=\"%s\"} %llu\n",
+            routes->all[i].endpoint->name, (unsigned long long)routes->all[i].state->duplicates);
+    describe(w, "events_rejected_total", "counter", "Parts of bodies that could not be read.");
+    for (size_t i = 0; i < routes->count; i++)
+        put(w, "rollcall_events_rejected_total{endpoint=\"%s\",reason=\"shape\"} %llu\n",
+            routes->all[i].endpoint->name, (unsigned long long)routes->all[i].state->rejected);
+}
+
+static double oldest_age_s(const struct ops *ops) {
+    struct ring_cursor cursor = ring_oldest(ops->ring);
+    const struct ring_record *record;
+    if (ring_next(ops->ring, &cursor, &record) != RING_OK || ops->now_us < record->received_us)
+        return 0;
+    return (double)(ops->now_us - record->received_us) / 1e6;
+}
+
+static void put_ring(struct writer *w, const struct ops *ops) {
+    struct ring_figures figures = ring_figures(ops->ring);
+    put_one(w, "ring_accepted_total", "counter", "Events since the ring was made.",
+            figures.accepted);
+    put_one(w, "ring_overwritten_total", "counter", "Of these, dropped to make room.",
+            figures.overwritten);
+    put_one(w, "ring_events", "gauge", "Of these, still there.", figures.readable);
+    put_one(w, "ring_bytes", "gauge", "Bytes that they take.", figures.bytes);
+    put_one(w, "ring_size_bytes", "gauge", "Bytes that they may take.", ring_size(ops->ring));
+    describe(w, "ring_oldest_age_seconds", "gauge", "Age of the oldest event in the ring.");
+    put(w, "rollcall_ring_oldest_age_seconds %.3f\n", oldest_age_s(ops));
+    if (!ops->ingest->dedupe)
+        return;
+    put_one(w, "dedupe_ids", "gauge", "Ids in the window of duplicates, expired ones included.",
+            dedupe_figures(ops->ingest->dedupe).ids);
+    put_one(w, "dedupe_evicted_total", "counter", "Live ids that gave way to others.",
+            dedupe_figures(ops->ingest->dedupe).evicted);
+}
+
+static void put_readers(struct writer *w, const struct ops *ops) {
+    uint64_t newest = ring_newest(ops->ring).seq - 1;
+    put_one(w, "readers", "gauge", "Connections on the Unix socket.", ops->feed_readers);
+    describe(w, "reader_lag_events", "gauge", "Events that a held reader has not committed.");
+    for (unsigned i = 0; i < READERS_MAX; i++)
+        if (ops->held->places[i].name[0])
+            put(w, "rollcall_reader_lag_events{reader=\"%s\"} %llu\n", ops->held->places[i].name,
+                (unsigned long long)(newest > ops->held->places[i].seq
+                                         ? newest - ops->held->places[i].seq
+                                         : 0));
+}
+
+static void put_connections(struct writer *w, const struct ops *ops) {
+    const struct conn_figures *figures = &ops->conns->figures;
+    describe(w, "tls_handshakes_total", "counter", "Handshakes done, full or resumed.");
+    put(w, "rollcall_tls_handshakes_total{resumed=\"false\"} %llu\n",
+        (unsigned long long)(figures->handshakes - figures->handshakes_resumed));
+    put(w, "rollcall_tls_handshakes_total{resumed=\"true\"} %llu\n",
+        (unsigned long long)figures->handshakes_resumed);
+    put_one(w, "tls_handshake_failures_total", "counter", "Handshakes that came to nothing.",
+            figures->handshakes_failed);
+    put_one(w, "connections", "gauge", "Connections of senders.", ops->conns->count);
+    put_one(w, "connections_accepted_total", "counter", "Connections since start.",
+            figures->accepted);
+    describe(w, "connections_refused_total", "counter", "Connections closed at once.");
+    put(w, "rollcall_connections_refused_total{reason=\"limit\"} %llu\n",
+        (unsigned long long)ops->refused);
+    put_one(w, "timeouts_total", "counter", "Connections whose deadline passed.",
+            figures->timeouts);
+}
+
+static int answer_metrics(const struct ops *ops, struct buf *body) {
+    struct writer w = {body, 0};
+    put_endpoints(&w, ops);
+    put_ring(&w, ops);
+    put_readers(&w, ops);
+    put_connections(&w, ops);
+    put_one(&w, "certificate_expiry_timestamp_seconds", "gauge", "When the certificate ends.",
+            (unsigned long long)ops->certificate_expiry_s);
+    put_one(&w, "config_reload_success", "gauge", "Whether the last reload took.", ops->reload_ok);
+    put_one(&w, "config_reload_failures_total", "counter", "Reloads that did not.",
+            ops->reload_fails);
+    describe(&w, "start_time_seconds", "gauge", "When the node was started.");
+    put(&w, "rollcall_start_time_seconds %.3f\n", (double)ops->started_us / 1e6);
+    describe(&w, "build_info", "gauge", "1, with what it was built as.");
+    put(&w, "rollcall_build_info{version=\"%s\"} 1\n", ROLLCALL_VERSION);
+    return w.rc;
+}
+
+/* --- status --------------------------------------------------------------------------- */
+
+static void put_time(struct writer *w, const char *name, int64_t time_us) {
+    char text[TIME_MS_TEXT_BYTES + 1];
+    if (!time_us)
+        return;
+    text_format_time_ms(time_us / 1000, text);
+    text[TIME_MS_TEXT_BYTES] = 0;
+    put(w, ",\"%s\":\"%s\"", name, text);
+}
+
+static void put_endpoint_status(struct writer *w, const struct route *route) {
+    const struct route_state *state = route->state;
+    put(w,
+        "{\"endpoint\":\"%s\",\"provider\":\"%s\",\"accepted\":%llu,\"duplicates\":%llu,"
+        "\"rejected\":%llu",
+        route->endpoint->name, route->endpoint->sender->name, (unsigned long long)state->accepted,
+        (unsigned long long)state->duplicates, (unsigned long long)state->rejected);
+    put_time(w, "last_event", state->last_event_us);
+    put_time(w, "last_error_time", state->last_error_us);
+    if (state->last_error)
+        put(w, ",\"last_error\":\"%s\"", state->last_error);
+    put(w, "}");
+}
+
+static int answer_status(const struct ops *ops, struct buf *body) {
+    struct ring_figures figures = ring_figures(ops->ring);
+    struct writer w = {body, 0};
+    bool first = true;
+    put(&w, "{\"version\":\"%s\",\"uptime_s\":%lld,\"draining\":%s", ROLLCALL_VERSION,
+        (long long)((ops->now_us - ops->started_us) / 1000000), ops->draining ? "true" : "false");
+    put_time(&w, "certificate_expires", ops->certificate_expiry_s * 1000000);
+    put(&w,
+        ",\"ring\":{\"id\":\"%s\",\"size_bytes\":%zu,\"bytes\":%llu,\"events\":%llu,"
+        "\"accepted\":%llu,\"overwritten\":%llu},\"connections\":%u,\"readers\":%u,\"held\":[",
+        ring_id(ops->ring), ring_size(ops->ring), (unsigned long long)figures.bytes,
+        (unsigned long long)figures.readable, (unsigned long long)figures.accepted,
+        (unsigned long long)figures.overwritten, ops->conns->count, ops->feed_readers);
+    for (unsigned i = 0; i < READERS_MAX; i++)
+        if (ops->held->places[i].name[0]) {
+            put(&w, "%s{\"reader\":\"%s\",\"committed\":%llu,\"holds\":%s}", first ? "" : ",",
+                ops->held->places[i].name, (unsigned long long)ops->held->places[i].seq,
+                ops->held->all[i].holds ? "true" : "false");
+            first = false;
+        }
+    put(&w, "],\"endpoints\":[");
+    for (size_t i = 0; i < ops->ingest->routes->count; i++) {
+        put(&w, i ? "," : "");
+        put_endpoint_status(&w, &ops->ingest->routes->all[i]);
+    }
+    put(&w, "]}\n");
+    return w.rc;
+}
+
+int ops_answer(const struct ops *ops, struct span path, struct buf *body,
+               struct ops_answer *answer) {
+    *answer = (struct ops_answer){200, "text/plain; charset=utf-8"};
+    if (span_equals(path, SPAN("/metrics"))) {
+        answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        return answer_metrics(ops, body);
+    }
+    if (span_equals(path, SPAN("/v1/status"))) {
+        answer->content_type = "application/json";
+        return answer_status(ops, body);
+    }
+    if (span_equals(path, SPAN("/livez")))
+        return buf_append(body, "ok\n", 3);
+    if (!span_equals(path, SPAN("/readyz")))
+        return OPS_UNKNOWN;
+    if (!ops->draining && !ops->ingest->disk_failed)
+        return buf_append(body, "ok\n", 3);
+    answer->status = 503;
+    return ops->draining ? buf_append(body, "draining\n", 9) : buf_append(body, "disk\n", 5);
+}
