@@ -1,5 +1,6 @@
 """How a node begins and ends: wrong options, wrong files, the socket file, signals, the drain."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -67,6 +68,34 @@ class Start(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("rollcall.conf:6: ", done.stderr)
         self.assertIn("max_connections", done.stderr)
+
+    def test_the_example_has_every_key_and_its_default(self):
+        dumped = run("--config", self.config(), "--dump-config").stdout
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        with open(os.path.join(root, "packaging", "rollcall.conf.example")) as text:
+            example = text.read()
+        # What stands behind a ";" at a line's beginning, in the section that it is in.
+        shown, section = {}, None
+        for line in example.splitlines():
+            line = line.split("  ;")[0].rstrip()
+            if re.match(r"^;?\[\w+.*\]$", line):
+                section = line.strip(";[]").split(" ")[0]
+            found = re.match(r"^;?([a-z_]+) =(?: (.*))?$", line)
+            if found:
+                shown.setdefault((section, found.group(1)), (found.group(2) or "").strip())
+        section = None
+        own = {"listen", "certificate", "private_key", "socket", "path", "provider", "auth",
+               "validator"}
+        for line in dumped.splitlines():
+            if line.startswith("["):
+                section = line.strip("[]").split(" ")[0]
+            elif line:
+                name, _, value = line.partition(" =")
+                self.assertIn((section, name), shown)
+                if name not in own:
+                    self.assertEqual(shown[section, name].split("   ")[0], value.strip(), name)
+        for key in (("endpoint", "secret"), ("endpoint", "secret_file"), ("privacy", "key")):
+            self.assertIn(key, shown)
 
     def test_port_taken(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
