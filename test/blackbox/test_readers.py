@@ -222,10 +222,12 @@ class Killed(unittest.TestCase):
         seen = set()
         with open(out, "rb") as lines:
             for line in lines.read().split(b"\n") + rest.split(b"\n"):
-                if line.startswith(b'{"seq"') and line.endswith(b"}"):
-                    event = json.loads(line)
+                # A worker that was killed while it wrote has left half a line in front of the next.
+                begin = line.rfind(b'{"seq"')
+                if begin >= 0 and line.endswith(b"}"):
+                    event = json.loads(line[begin:])
                     seen.add((event["seq"], event["client"]["mac"]))
-                self.assertNotIn(b'{"gap"', line[:6])
+                self.assertNotIn(b'{"gap"', line)
         self.assertEqual(sorted(seq for seq, _ in seen), list(range(1, EVENTS + 1)))
         self.assertEqual(len({mac for _, mac in seen}), EVENTS, "none doubled")
         print("%d events, %d kills, %d posts refused and sent again: none lost, none doubled"
