@@ -165,9 +165,13 @@ uint64_t text_parse_mac(struct span text) {
 }
 
 void text_format_mac(uint64_t mac, char *dst) {
+    uint8_t octets[8] = {0};
+    char digits[16];
+    for (unsigned i = 0; i < 6; i++)
+        octets[i] = (uint8_t)(mac >> (40 - 8 * i));
+    text_format_hex(octets, sizeof octets, digits);
     for (unsigned i = 0; i < 6; i++) {
-        uint8_t octet = (uint8_t)(mac >> (40 - 8 * i));
-        text_format_hex(&octet, 1, dst + 3 * i);
+        memcpy(dst + 3 * i, digits + 2 * i, 2);
         if (i < 5)
             dst[3 * i + 2] = ':';
     }

@@ -138,6 +138,55 @@ class MaxHold(unittest.TestCase):
             self.assertFalse(request(node.socket, "GET", "/v1/readers/dead").json()["holds"])
 
 
+class Churn(unittest.TestCase):
+    def test_a_thousand_readers_that_die_leave_nothing(self):
+        """Readers come and die at every stage while events pour in: no descriptor and no memory stay."""
+        chance = random.Random(5)
+        with Node(endpoints=LAB) as node:
+            done, posted = threading.Event(), [0]
+
+            def load():
+                peer = Peer(tls(node.port))
+                while not done.is_set():
+                    peer.send(post_bytes("/presence/lab", b'{"n":%d,"fill":"%s"}'
+                                         % (posted[0], b"x" * 1000)))
+                    assert peer.response().status == 200
+                    posted[0] += 1
+                peer.close()
+            thread = threading.Thread(target=load)
+            thread.start()
+
+            def round_of(count):
+                for _ in range(count):
+                    sock = socket.socket(socket.AF_UNIX)
+                    sock.settimeout(DEADLINE)
+                    sock.connect(node.socket)
+                    stage = chance.randrange(5)
+                    if stage:
+                        sock.sendall(b"GET /v1/events?from=oldest HTTP/1.1\r\nHost: a\r\n"
+                                     + (b"\r\n" if stage > 1 else b""))
+                    for _ in range(max(0, stage - 2)):
+                        sock.recv(65536)
+                    sock.close()  # with what it has not read: as the kernel does after kill -9
+            try:
+                round_of(200)
+                deadline = time.monotonic() + DEADLINE
+                while get(node, "/v1/status").json()["readers"] > 1:
+                    self.assertLess(time.monotonic(), deadline)
+                fds, rss = node.fds(), node.rss_kib()
+                before = posted[0]
+                round_of(1000)
+                while get(node, "/v1/status").json()["readers"] > 1:
+                    self.assertLess(time.monotonic(), deadline)
+                self.assertLessEqual(node.fds(), fds + 1)
+                grown = node.rss_kib() - rss - (posted[0] - before) * 2  # the ring fills meanwhile
+                self.assertLess(grown, 4096)
+            finally:
+                done.set()
+                thread.join(DEADLINE)
+            self.assertEqual(events(node)[-1]["data"]["n"], posted[0] - 1)
+
+
 CLIENT = r'''
 import json, socket, sys
 path, out = sys.argv[1:]

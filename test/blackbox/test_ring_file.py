@@ -84,6 +84,32 @@ class RingFile(unittest.TestCase):
         self.assertTrue(any(line and "/nonexistent/ring: No such file" in line for line in node.log),
                         node.log)
 
+    def test_a_disk_that_is_full_is_said_at_the_start(self):
+        """On a tmpfs of 1 MiB: the space is reserved at once, so a full disk is never a surprise."""
+        mount = os.path.join(self.directory, "disk")
+        os.mkdir(mount)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "rollcall-test", mount],
+                          capture_output=True).returncode:
+            self.skipTest("no right to mount a tmpfs")
+        self.addCleanup(subprocess.run, ["umount", mount])
+        self.file = os.path.join(mount, "ring")
+        node = self.node(size="2M", wait=False)
+        self.assertEqual(node.process.wait(DEADLINE), 1)
+        node.stop()
+        self.assertTrue(any(line and "ring: No space left on device" in line for line in node.log),
+                        node.log)
+        self.assertEqual(os.listdir(mount), [])
+        # Where it fits, it goes on fitting: many laps, and not a byte more.
+        more = "[dedupe]\nmax_ids = 1000\n"
+        with self.node(more, size="512K") as node:
+            used = os.statvfs(mount).f_bfree
+            peer = Peer(tls(node.port))
+            for n in range(1500):
+                peer.send(post_bytes("/presence/lab", b'{"m":%d,"fill":"%s"}' % (n, b"x" * 900)))
+                self.assertEqual(peer.response().status, 200)
+            peer.close()
+            self.assertEqual(os.statvfs(mount).f_bfree, used)
+
     def load(self, port, first, acknowledged, stop):
         """Posts numbers, one after the other, until the node is gone; a body again where nobody
         answered, as senders do."""
