@@ -14,6 +14,8 @@
 #include "client.h"
 #include "options.h"
 #include "report.h"
+#include "search.h"
+#include "usage.h"
 #include "verify.h"
 
 enum {
@@ -24,6 +26,8 @@ enum {
 
 struct bench {
     struct options options;
+    struct payload_options targets[1 + OPTIONS_MAX_ALSO];
+    unsigned target_count;
     struct client_options client_options;
     struct client *client;
     struct verify *verify; /* NULL without --verify */
@@ -32,8 +36,8 @@ struct bench {
     uv_timer_t progress;
     uv_signal_t interrupt;
     uint64_t began_ns;
-    struct report_usage own, server; /* as it stood when measuring began */
-    bool measuring;
+    struct usage own, server; /* as it stood when measuring began */
+    bool measuring, interrupted;
 };
 
 /* Whether somebody listens there; asked only where a name has several addresses (localhost is ::1
@@ -86,16 +90,45 @@ static uint64_t base_of(uint64_t seed) {
     return seed * 0x9e3779b97f4a7c15ULL >> (64 - PAYLOAD_NUMBER_BITS);
 }
 
+static void add_target(struct bench *bench, enum payload_sender sender, const char *path) {
+    const struct options *options = &bench->options;
+    const struct payload_shape *shape = &payload_shapes[sender];
+    bool several = options->observations && !shape->single;
+    bench->targets[bench->target_count++] = (struct payload_options){
+        .sender = sender,
+        .observations = several ? options->observations : shape->usual,
+        .host = options->authority,
+        .path = path,
+        .headers = options->headers.ptr,
+        .ms = (unsigned)(options->seed % 1000),
+        .secret = options->secret,
+        .close = options->new_connections,
+    };
+}
+
+static void list_targets(struct bench *bench) {
+    const struct options *options = &bench->options;
+    add_target(bench, options->sender, options->path);
+    for (unsigned i = 0; i < options->also_count; i++)
+        add_target(bench, options->also[i].sender, options->also[i].path);
+}
+
 static int open_verify(struct bench *bench) {
-    if (!bench->options.verify)
+    const struct options *options = &bench->options;
+    if (!options->verify)
         return EXIT_DONE;
-    struct verify_options options = {bench->options.socket, bench->options.sender,
-                                     bench->options.connections, bench->options.observations,
-                                     base_of(bench->options.seed)};
+    struct verify_options verify_options = {
+        .socket = options->socket,
+        .targets = bench->targets,
+        .target_count = bench->target_count,
+        .connections = options->connections + options->idle,
+        .base = base_of(options->seed),
+        .repeats = options->repeat_percent > 0,
+    };
     bench->verify = calloc(1, sizeof *bench->verify);
-    if (bench->verify && verify_start(bench->verify, &bench->loop, &options) == 0)
+    if (bench->verify && verify_start(bench->verify, &bench->loop, &verify_options) == 0)
         return EXIT_DONE;
-    fprintf(stderr, "rollcall-bench: %s: %s\n", bench->options.socket,
+    fprintf(stderr, "rollcall-bench: %s: %s\n", options->socket,
             bench->verify ? bench->verify->error : "out of memory");
     return EXIT_FAILED;
 }
@@ -108,20 +141,24 @@ static void on_progress(uv_timer_t *timer) {
 static void on_interrupt(uv_signal_t *signal, int number) {
     struct bench *bench = signal->data;
     (void)number;
-    if (bench->client->stopping)
+    if (bench->interrupted)
         _exit(EXIT_FAILED);
+    bench->interrupted = true;
     client_stop(bench->client);
 }
 
 static int open_client(struct bench *bench) {
     const struct options *options = &bench->options;
     struct client_options *client_options = &bench->client_options;
-    client_options->payload = (struct payload_options){
-        options->sender, options->observations, options->authority,
-        options->path,   options->headers.ptr,  (unsigned)(options->seed % 1000)};
+    client_options->targets = bench->targets;
+    client_options->target_count = bench->target_count;
     client_options->host = options->host;
     client_options->check_certificate = options->cacert;
     client_options->connections = options->connections;
+    client_options->idle = options->idle;
+    client_options->new_connections = options->new_connections;
+    client_options->resume = options->resume;
+    client_options->repeat_percent = options->repeat_percent;
     client_options->requests = options->requests;
     client_options->duration_ns = options->duration_ns;
     client_options->warmup_ns = options->warmup_ns;
@@ -129,7 +166,7 @@ static int open_client(struct bench *bench) {
     client_options->base = base_of(options->seed);
     client_options->rate = options->rate;
     client_options->verify = bench->verify;
-    raise_fd_limit(options->connections);
+    raise_fd_limit(options->connections + options->idle);
     bench->client = calloc(1, sizeof *bench->client);
     if (!bench->client || uv_timer_init(&bench->loop, &bench->progress) ||
         uv_signal_init(&bench->loop, &bench->interrupt) ||
@@ -138,38 +175,55 @@ static int open_client(struct bench *bench) {
         return EXIT_FAILED;
     }
     bench->progress.data = bench->interrupt.data = bench;
-    uv_timer_start(&bench->progress, on_progress, PROGRESS_MS, PROGRESS_MS);
+    if (isatty(STDERR_FILENO))
+        uv_timer_start(&bench->progress, on_progress, PROGRESS_MS, PROGRESS_MS);
     uv_signal_start(&bench->interrupt, on_interrupt, SIGINT);
     return EXIT_DONE;
 }
 
-static void usage_since(struct report_usage *usage, const struct report_usage *before) {
-    usage->user_s -= before->user_s;
-    usage->system_s -= before->system_s;
+/* Brings all connections up, the idle ones last: what these take is seen in the server's memory. */
+static void connect_all(struct bench *bench) {
+    struct client *client = bench->client;
+    struct usage usage = {0};
+    while (!client_is_connected(client) && !client->stopping)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    if (!bench->options.idle)
+        return;
+    if (bench->options.pid && usage_read(bench->options.pid, &usage))
+        bench->report.idle_before_kib = usage.rss_kib;
+    client_open_idle(client);
+    while (!client_is_idling(client) && !client->stopping)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    if (bench->options.pid && usage_read(bench->options.pid, &usage))
+        bench->report.idle_after_kib = usage.rss_kib;
 }
 
 /* CPU time counts from the end of the handshakes and of the warm-up. */
 static void begin_measuring(struct bench *bench) {
     bench->measuring = true;
-    (void)report_read_usage(0, &bench->own);
+    (void)usage_read(0, &bench->own);
     if (bench->report.has_server)
-        bench->report.has_server = report_read_usage(bench->options.pid, &bench->server);
+        bench->report.has_server = usage_read(bench->options.pid, &bench->server);
 }
 
 static void run_load(struct bench *bench) {
     struct report *report = &bench->report;
+    bench->measuring = false;
+    client_begin(bench->client);
+    if (bench->interrupted)
+        client_stop(bench->client);
     while (!client_is_done(bench->client)) {
-        uv_run(&bench->loop, UV_RUN_ONCE); /* the client's tick wakes it each millisecond */
+        uv_run(&bench->loop, UV_RUN_ONCE); /* the client's tick wakes it */
         if (bench->client->measuring && !bench->measuring)
             begin_measuring(bench);
     }
     if (!bench->measuring)
         begin_measuring(bench);
-    (void)report_read_usage(0, &report->own);
-    usage_since(&report->own, &bench->own);
+    (void)usage_read(0, &report->own);
+    usage_subtract(&report->own, &bench->own);
     if (report->has_server) {
-        report->has_server = report_read_usage(bench->options.pid, &report->server);
-        usage_since(&report->server, &bench->server);
+        report->has_server = usage_read(bench->options.pid, &report->server);
+        usage_subtract(&report->server, &bench->server);
     }
 }
 
@@ -191,18 +245,59 @@ static void await_lines(struct bench *bench) {
     }
 }
 
-static void run(struct bench *bench) {
+static void clear_progress(void) {
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+static bool run(struct bench *bench) {
+    struct report *report = &bench->report;
+    run_load(bench);
+    if (bench->verify)
+        await_lines(bench);
+    clear_progress();
+    (bench->options.json ? report_print_json : report_print)(report, stdout);
+    return report_write_files(report) && report_is_ok(report);
+}
+
+/* Whether the rate was held: answered without errors, within the bound, and with no queue of posts
+ * that grew until the end. */
+static bool is_kept(const struct bench *bench, uint64_t errors) {
+    const struct client *client = bench->client;
+    return client_error_count(client) + client->figures.refused == errors &&
+           client->figures.answered > 0 && client->figures.unsent * 100 <= client->issued &&
+           histogram_percentile(&client->latency, 99) <= bench->options.p99_ns;
+}
+
+static bool run_search(struct bench *bench) {
+    struct client *client = bench->client;
+    struct search search;
+    search_init(&search, bench->options.rate);
+    while (!search.done) {
+        uint64_t errors = client_error_count(client) + client->figures.refused;
+        bench->client_options.rate = search.rate;
+        run_load(bench);
+        bool kept = is_kept(bench, errors);
+        clear_progress();
+        if (bench->interrupted)
+            break;
+        report_step(&bench->report, &search, kept, stdout);
+        search_note(&search, kept);
+    }
+    report_found(&bench->report, &search, stdout);
+    return search.kept > 0;
+}
+
+static bool run_all(struct bench *bench) {
     struct report *report = &bench->report;
     report->options = &bench->options;
     report->client = bench->client;
     report->verify = bench->verify;
     report->has_server = bench->options.pid;
     bench->began_ns = uv_hrtime();
-    run_load(bench);
-    if (bench->verify)
-        await_lines(bench);
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    connect_all(bench);
+    bool done = bench->options.find_max ? run_search(bench) : run(bench);
+    return fflush(stdout) == 0 && done;
 }
 
 static void close_handle(uv_handle_t *handle, void *unused) {
@@ -232,6 +327,7 @@ static void tear_down(struct bench *bench) {
 static int open_all(struct bench *bench) {
     int status = open_tls(bench);
     status = status ? status : resolve(bench);
+    list_targets(bench);
     status = status ? status : open_verify(bench);
     return status ? status : open_client(bench);
 }
@@ -246,9 +342,7 @@ int main(int argc, char **argv) {
             return EXIT_FAILED;
         status = open_all(&bench);
         if (status == EXIT_DONE) {
-            run(&bench);
-            (bench.options.json ? report_print_json : report_print)(&bench.report, stdout);
-            status = fflush(stdout) == 0 && report_is_ok(&bench.report) ? EXIT_DONE : EXIT_FAILED;
+            status = run_all(&bench) ? EXIT_DONE : EXIT_FAILED;
         }
         tear_down(&bench);
     }

@@ -1,6 +1,9 @@
-/* The senders that rollcall-bench plays: keep-alive TLS connections, each with at most one POST
- * under way. Closed loop: the next follows its answer. Open loop: posts are due at fixed times, go
- * to whichever connection is free, and their latency counts from when they were due.
+/* The senders that rollcall-bench plays: TLS connections, each with at most one POST under way.
+ * Closed loop: the next follows its answer. Open loop: posts are due at fixed times, go to
+ * whichever connection is free, and their latency counts from when they were due.
+ *
+ * Connections are kept alive, or there is a new one for each post. Beside them there may be idle
+ * ones, which have posted once.
  *
  * A lost connection is opened again, its post counted as an error and not sent again: nobody knows
  * whether it was taken. A post that was refused goes out again, as a sender's retry. */
@@ -12,7 +15,9 @@
 #include <uv.h>
 
 #include "histogram.h"
+#include "pace.h"
 #include "payload.h"
+#include "series.h"
 #include "tls.h"
 #include "util/buf.h"
 #include "util/err.h"
@@ -21,11 +26,14 @@
 
 enum {
     CLIENT_READ_BYTES = 64 * 1024,
-    CLIENT_MAX_ANSWER_BYTES = 64 * 1024,
     CLIENT_KEEP_BYTES =
-        256 * 1024, /* of what waited for the socket: a post of 1,000 observations */
-    CLIENT_TICK_MS = 1,
-    CLIENT_SCAN_MS = 100, /* how often timeouts are looked for */
+        256 * 1024,     /* of what waited for the socket: a post of 1,000 observations */
+    CLIENT_TICK_MS = 1, /* while something is about to begin; then: */
+    CLIENT_SLOW_TICK_MS = 10,
+    CLIENT_SCAN_MS = 100,   /* how often timeouts are looked for */
+    CLIENT_OPENING = 64,    /* idle connections that are being opened at a time */
+    CLIENT_END_MS = 1000,   /* for a server to end a connection that it said it would */
+    CLIENT_SERIES_MS = 100, /* slots of the rate over time, at first */
 };
 
 struct client_options {
@@ -33,15 +41,20 @@ struct client_options {
     struct tls_context *tls;
     const char *host;       /* for SNI, and for the check of the certificate */
     bool check_certificate; /* that its name is `host`; the chain is the TLS context's business */
-    struct payload_options payload;
+    const struct payload_options *targets; /* connection i posts as targets[i % target_count] */
+    unsigned target_count;
     unsigned connections;
-    uint64_t requests;     /* then it ends; UINT64_MAX: never */
-    double rate;           /* posts a second; 0: closed loop */
-    uint64_t duration_ns;  /* UINT64_MAX: no end by time */
-    uint64_t warmup_ns;    /* before either begins: sent, but not counted */
-    uint64_t timeout_ns;   /* for an answer, or for a connection to come up */
-    uint64_t base;         /* the first observation's number */
-    struct verify *verify; /* or NULL */
+    unsigned idle;           /* connections beside these */
+    bool new_connections;    /* one for each post; latency counts from the TCP connect */
+    bool resume;             /* of these, TLS sessions: without a whole handshake */
+    unsigned repeat_percent; /* of the posts are sent again, byte by byte, after their answer */
+    uint64_t requests;       /* then it ends; UINT64_MAX: never */
+    double rate;             /* posts a second; 0: closed loop */
+    uint64_t duration_ns;    /* UINT64_MAX: no end by time */
+    uint64_t warmup_ns;      /* before either begins: sent, but not counted */
+    uint64_t timeout_ns;     /* for an answer, or for a connection to come up */
+    uint64_t base;           /* the first observation's number */
+    struct verify *verify;   /* or NULL; of connections + idle connections */
 };
 
 enum client_error {
@@ -53,27 +66,35 @@ enum client_error {
     CLIENT_ERRORS,
 };
 
-/* Without the warm-up, but for errors and refusals, which never go under. */
+/* Of the measured part; but errors and refusals, which never go under, of all. */
 struct client_figures {
     uint64_t answered;
     uint64_t by_code[1000]; /* by status code */
+    uint64_t observations;  /* answered 200, without repeated ones */
     uint64_t refused;       /* answers other than 2xx, warm-up included */
     uint64_t errors[CLIENT_ERRORS];
     uint64_t reconnects;
-    uint64_t unsent;              /* due before the end (open loop), but no connection was free */
-    uint64_t bytes_out, bytes_in; /* on the wire */
+    uint64_t handshakes, resumed;  /* of the measured part's new connections */
+    uint64_t repeated;             /* answers to posts that were sent again */
+    uint64_t accepted, duplicates; /* events, as the node counts them; only with repeat_percent */
+    uint64_t unsent;               /* due before the end (open loop), but no connection was free */
+    uint64_t idle_lost;            /* idle connections that the server has closed */
+    uint64_t bytes_out, bytes_in;  /* on the wire */
 };
 
 struct client {
     uv_loop_t *loop;
     const struct client_options *options;
-    struct client_conn *conns; /* owned */
-    unsigned open;             /* connections whose handle is not closed */
-    unsigned established;
-    struct list idle; /* ready, nothing under way */
+    struct client_conn *conns; /* owned; the idle ones behind the others */
+    unsigned open;             /* connections whose handle is not closed, without idle ones */
+    unsigned established;      /* of these */
+    unsigned idle_opened, idle_parked;
+    struct list ready; /* nothing under way */
     unsigned under_way;
     uv_timer_t tick;
-    uint64_t start_ns;   /* all connections are up; 0 before */
+    uv_prepare_t prepare;
+    struct pace pace;
+    uint64_t start_ns;   /* the run has begun; 0 before */
     uint64_t measure_ns; /* the warm-up is over */
     uint64_t end_ns;     /* when the last answer that counts came */
     uint64_t stop_ns;    /* nothing is due from here on; UINT64_MAX: no end by time */
@@ -81,18 +102,30 @@ struct client {
     uint64_t issued;  /* posts sent */
     uint64_t counted; /* of these, without the warm-up */
     int64_t now_s;
+    unsigned repeat_sum; /* a post is repeated whenever it has come to 100 */
     bool stopping, measuring;
     struct client_figures figures;
-    struct histogram latency; /* from when it was due (closed loop: from sending) */
-    struct histogram service; /* from sending; open loop only */
+    struct histogram latency;   /* from when it was due (closed loop: from sending) */
+    struct histogram service;   /* from sending; open loop only */
+    struct histogram handshake; /* from TCP connect to established */
+    struct series answers;      /* over time */
     struct buf net_out;
     char net_in[CLIENT_READ_BYTES];
     char plain[CLIENT_READ_BYTES + TLS_MAX_RECORD_PLAINTEXT];
 };
 
-/* Opens the connections; run the loop until client_is_done. The options live as long. */
+/* Opens the connections; run the loop until client_is_connected. The options live as long; between
+ * two runs, rate and times may be changed. */
 int client_start(struct client *client, uv_loop_t *loop,
                  const struct client_options *options) MUST_CHECK;
+/* All are up, or one would not come up: begin, and it fails or does not. */
+bool client_is_connected(const struct client *client);
+/* Opens the idle ones; run the loop until client_is_idling. */
+void client_open_idle(struct client *client);
+bool client_is_idling(const struct client *client);
+/* Begins to post, with figures from zero; run the loop until client_is_done. May be called again
+ * then. */
+void client_begin(struct client *client);
 /* All sent that was to be, and all of it answered or given up. */
 bool client_is_done(const struct client *client);
 /* No new posts; what is under way may finish. */

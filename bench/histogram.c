@@ -57,3 +57,46 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 double histogram_mean(const struct histogram *histogram) {
     return histogram->count ? histogram->sum / (double)histogram->count : 0;
 }
+
+double histogram_deviation(const struct histogram *histogram) {
+    double mean = histogram_mean(histogram), squares = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        double off = (double)bucket_end(i) - mean;
+        if (histogram->buckets[i])
+            squares += off * off * (double)histogram->buckets[i];
+    }
+    return histogram->count ? sqrt(squares / (double)histogram->count) : 0;
+}
+
+/* Values that are at most as large as this one. */
+static uint64_t count_up_to(const struct histogram *histogram, uint64_t value) {
+    uint64_t limit = (1ULL << HISTOGRAM_MAX_BITS) - 1, seen = 0;
+    for (unsigned i = 0; i <= bucket_of(value < limit ? value : limit); i++)
+        seen += histogram->buckets[i];
+    return seen;
+}
+
+enum { TICKS = 5 }; /* lines for each halving of the distance to 100 % */
+
+void histogram_print(const struct histogram *histogram, FILE *out) {
+    fprintf(out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount",
+            "1/(1-Percentile)");
+    for (double percent = 0; histogram->count && percent < 100;) {
+        uint64_t value = histogram_percentile(histogram, percent);
+        uint64_t seen = count_up_to(histogram, value);
+        if (seen == histogram->count)
+            break;
+        fprintf(out, "%12.3f %2.12f %10llu %14.2f\n", (double)value / 1e6, percent / 100,
+                (unsigned long long)seen, 100 / (100 - percent));
+        percent += 100 / (TICKS * exp2(floor(log2(100 / (100 - percent))) + 1));
+    }
+    if (histogram->count)
+        fprintf(out, "%12.3f %2.12f %10llu\n", (double)histogram->max / 1e6, 1.0,
+                (unsigned long long)histogram->count);
+    fprintf(out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", histogram_mean(histogram) / 1e6,
+            histogram_deviation(histogram) / 1e6);
+    fprintf(out, "#[Max     = %12.3f, Total count    = %12llu]\n", (double)histogram->max / 1e6,
+            (unsigned long long)histogram->count);
+    fprintf(out, "#[Buckets = %12u, SubBuckets     = %12u]\n",
+            HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1, 1U << HISTOGRAM_SUB_BITS);
+}

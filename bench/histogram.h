@@ -4,6 +4,7 @@
 #define ROLLCALL_BENCH_HISTOGRAM_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
     HISTOGRAM_SUB_BITS = 11, /* 2048 steps an octave pair: an error of at most 1 in 1024 */
@@ -22,5 +23,9 @@ void histogram_add(struct histogram *histogram, uint64_t value);
 /* The value that `percent` of all values do not exceed, within the buckets' error; 0 when empty. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 double histogram_mean(const struct histogram *histogram);
+/* Standard deviation, within the buckets' error. */
+double histogram_deviation(const struct histogram *histogram);
+/* The percentile distribution as HdrHistogram's tools read it, values in ms. */
+void histogram_print(const struct histogram *histogram, FILE *out);
 
 #endif

@@ -18,20 +18,37 @@ static const char usage[] =
     "\n"
     "Posts presence webhooks as a sender does, and measures the answers.\n"
     "\n"
+    "How much:\n"
     "  -c, --connections N     keep-alive TLS connections (64)\n"
     "  -d, --duration TIME     how long: 10s, 500ms, 2m (10s)\n"
     "  -r, --requests N        end after N posts instead\n"
-    "      --rate N            N posts a second, at fixed times; latency counts from the planned\n"
-    "                          moment, which is kept to the millisecond. Without it each\n"
-    "                          connection posts as soon as it is answered\n"
+    "      --rate N            N posts a second, each at its own moment, kept to microseconds;\n"
+    "                          latency counts from that moment. Without it each connection\n"
+    "                          posts as soon as it is answered\n"
+    "      --find-max          find the highest rate at which 99 % of the posts are answered\n"
+    "                          within --p99, from --rate (1000) on, in steps of --duration (2s)\n"
+    "      --p99 TIME          the bound of --find-max: 500us, 2ms\n"
     "      --warmup TIME       before that: sent and verified, but not measured\n"
+    "                          (--find-max: before each step, 500ms)\n"
     "      --timeout TIME      for an answer, and for a connection to come up (10s)\n"
-    "      --sender NAME       aerohive or json (aerohive)\n"
-    "  -o, --observations N    in each post, for aerohive (3)\n"
+    "      --new-connections   a connection for each post; latency counts from its TCP connect\n"
+    "      --resume            of these, TLS sessions: without a whole handshake\n"
+    "      --idle N            N idle connections beside, which have posted once\n"
+    "\n"
+    "What:\n"
+    "      --sender NAME       aerohive, bt, pubnub, pubnub-flat, meraki, meraki-v3, mist or json\n"
+    "                          (aerohive)\n"
+    "      --also NAME=/PATH   another sender, at another path; connections are shared out among\n"
+    "                          all of them; repeatable\n"
+    "  -o, --observations N    in each post, for senders that post several (3)\n"
+    "      --repeat PERCENT    of the posts are sent again, as by a sender that got no answer\n"
     "      --seed N            where the numbers in the MACs begin, and the times' milliseconds\n"
     "                          (by chance, so that no run is taken for the last one's repeat)\n"
-    "      --secret TOKEN      sent as Authorization: Basic TOKEN\n"
+    "      --secret TEXT       said as each sender does: meraki in its body, mist by its\n"
+    "                          signature, the others as Authorization: Basic TEXT\n"
     "  -H, --header FIELD      a further header field, 'Name: value'; repeatable\n"
+    "\n"
+    "What is looked at:\n"
     "      --verify            read the node's socket meanwhile, and prove that every "
     "acknowledged\n"
     "                          observation arrived once and in order; needs --socket\n"
@@ -41,6 +58,9 @@ static const char usage[] =
     "      --insecure          do not check the certificate; the default\n"
     "      --cacert FILE       check it, and that it is HOST's, against the authorities in FILE\n"
     "      --json              print the result as one JSON object\n"
+    "      --svg FILE          draw latency by percentile, and the rate over time\n"
+    "      --hdr FILE          write the latency's percentiles as HdrHistogram does; those from\n"
+    "                          sending, uncorrected, to FILE.uncorrected\n"
     "  -h, --help              this text\n"
     "  -V, --version           the version\n"
     "\n"
@@ -68,7 +88,7 @@ static bool parse_time(const char *text, uint64_t *ns) {
     static const struct {
         const char *unit;
         double ns;
-    } units[] = {{"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+    } units[] = {{"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
     char *rest;
     double value = strtod(text, &rest);
     if (rest == text || !isfinite(value) || value <= 0)
@@ -145,14 +165,13 @@ static bool is_ours(const char *text, size_t len) {
     return false;
 }
 
-static int append_header(struct options *options, const char *front, const char *text) {
+static int append_header(struct options *options, const char *text) {
     for (const char *c = text; *c; c++)
         if (iscntrl((unsigned char)*c) && *c != '\t')
             return bad_usage("a header field must not hold control characters");
-    if (options->headers.len + strlen(front) + strlen(text) + 2 > OPTIONS_MAX_HEADER_BYTES)
+    if (options->headers.len + strlen(text) + 2 > OPTIONS_MAX_HEADER_BYTES)
         return bad_usage("the header fields are longer than %d bytes", OPTIONS_MAX_HEADER_BYTES);
-    if (buf_append(&options->headers, front, strlen(front)) ||
-        buf_append(&options->headers, text, strlen(text)) ||
+    if (buf_append(&options->headers, text, strlen(text)) ||
         buf_append(&options->headers, "\r\n", 2))
         return bad_usage("out of memory");
     return EXIT_DONE;
@@ -164,7 +183,7 @@ static int take_header(struct options *options) {
         return bad_usage("--header: '%s' is not 'Name: value'", optarg);
     if (is_ours(optarg, len))
         return bad_usage("--header: %.*s is set by the program itself", (int)len, optarg);
-    return append_header(options, "", optarg);
+    return append_header(options, optarg);
 }
 
 enum {
@@ -178,6 +197,15 @@ enum {
     OPTION_VERIFY,
     OPTION_INSECURE,
     OPTION_CACERT,
+    OPTION_FIND_MAX,
+    OPTION_P99,
+    OPTION_NEW_CONNECTIONS,
+    OPTION_RESUME,
+    OPTION_IDLE,
+    OPTION_ALSO,
+    OPTION_REPEAT,
+    OPTION_SVG,
+    OPTION_HDR,
     OPTION_JSON
 };
 
@@ -190,10 +218,46 @@ static int take_number(unsigned *target, const char *name, uint64_t max) {
     return EXIT_DONE;
 }
 
+static bool find_sender(const char *name, size_t len, enum payload_sender *sender) {
+    for (unsigned i = 0; i < PAYLOAD_SENDERS; i++) {
+        *sender = (enum payload_sender)i;
+        if (strlen(payload_shapes[i].name) == len && memcmp(payload_shapes[i].name, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int take_sender(struct options *options) {
-    if (strcmp(optarg, "aerohive") != 0 && strcmp(optarg, "json") != 0)
-        return bad_usage("--sender: '%s' is neither aerohive nor json", optarg);
-    options->sender = strcmp(optarg, "json") == 0 ? PAYLOAD_JSON : PAYLOAD_AEROHIVE;
+    return find_sender(optarg, strlen(optarg), &options->sender)
+               ? EXIT_DONE
+               : bad_usage("--sender: '%s' is no sender; there are aerohive, bt, pubnub, "
+                           "pubnub-flat, meraki, meraki-v3, mist and json",
+                           optarg);
+}
+
+/* NAME=/PATH */
+static int take_also(struct options *options) {
+    struct options_also *also = &options->also[options->also_count];
+    size_t len = strcspn(optarg, "=");
+    if (options->also_count == OPTIONS_MAX_ALSO)
+        return bad_usage("--also: not more than %d", OPTIONS_MAX_ALSO);
+    if (!find_sender(optarg, len, &also->sender) || optarg[len] != '=' || optarg[len + 1] != '/' ||
+        !is_plain(optarg) || strchr(optarg, '#') ||
+        strlen(optarg + len + 1) >= sizeof options->path)
+        return bad_usage("--also: '%s' is not SENDER=/PATH", optarg);
+    also->path = optarg + len + 1;
+    options->also_count++;
+    return EXIT_DONE;
+}
+
+/* It stands in a header field or in a JSON string. */
+static int take_secret(struct options *options) {
+    if (strlen(optarg) > OPTIONS_MAX_SECRET_BYTES)
+        return bad_usage("--secret: longer than %d bytes", OPTIONS_MAX_SECRET_BYTES);
+    for (const char *c = optarg; *c; c++)
+        if (iscntrl((unsigned char)*c) || strchr("\"\\", *c))
+            return bad_usage("--secret: it must not hold control characters, '\"' or '\\'");
+    options->secret = optarg;
     return EXIT_DONE;
 }
 
@@ -217,6 +281,16 @@ static int take_long(uint64_t *value, const char *name, uint64_t min) {
                ? EXIT_DONE
                : bad_usage("%s: '%s' is not a number from %llu", name, optarg,
                            (unsigned long long)min);
+}
+
+static int take_flag(struct options *options, int option) {
+    options->verify |= option == OPTION_VERIFY;
+    options->insecure |= option == OPTION_INSECURE;
+    options->find_max |= option == OPTION_FIND_MAX;
+    options->new_connections |= option == OPTION_NEW_CONNECTIONS;
+    options->resume |= option == OPTION_RESUME;
+    options->json |= option == OPTION_JSON;
+    return EXIT_DONE;
 }
 
 static int take_option(struct options *options, int option) {
@@ -249,18 +323,33 @@ static int take_option(struct options *options, int option) {
     case OPTION_SEED:
         return take_long(&options->seed, "--seed", 0);
     case OPTION_SECRET:
-        return append_header(options, "Authorization: Basic ", optarg);
+        return take_secret(options);
+    case OPTION_ALSO:
+        return take_also(options);
+    case OPTION_P99:
+        return take_time(&options->p99_ns, "--p99");
+    case OPTION_IDLE:
+        return take_number(&options->idle, "--idle", PAYLOAD_MAX_CONNECTIONS - 1);
+    case OPTION_REPEAT:
+        return take_number(&options->repeat_percent, "--repeat", 100);
+    case OPTION_FIND_MAX:
+    case OPTION_NEW_CONNECTIONS:
+    case OPTION_RESUME:
+    case OPTION_JSON:
+        return take_flag(options, option);
+    case OPTION_SVG:
+        options->svg = optarg;
+        return EXIT_DONE;
+    case OPTION_HDR:
+        options->hdr = optarg;
+        return EXIT_DONE;
     case OPTION_VERIFY:
-        options->verify = true;
-        return EXIT_DONE;
     case OPTION_INSECURE:
-        options->insecure = true;
-        return EXIT_DONE;
+        return take_flag(options, option);
     case OPTION_CACERT:
         options->cacert = optarg;
         return EXIT_DONE;
     default:
-        options->json = true;
         return EXIT_DONE;
     }
 }
@@ -277,8 +366,29 @@ static int check_together(const struct options *options) {
         return bad_usage("--insecure and --cacert exclude each other");
     if (options->requests != UINT64_MAX && options->duration_ns != UINT64_MAX)
         return bad_usage("--requests and --duration exclude each other");
-    if (options->sender == PAYLOAD_JSON && options->observations > 1)
-        return bad_usage("--observations: the json sender posts one document at a time");
+    if (payload_shapes[options->sender].single && options->observations > 1)
+        return bad_usage("--observations: the %s sender posts one document at a time",
+                         payload_shapes[options->sender].name);
+    if (options->connections + options->idle > PAYLOAD_MAX_CONNECTIONS)
+        return bad_usage("--idle: not more than %d connections in all", PAYLOAD_MAX_CONNECTIONS);
+    if (options->resume && !options->new_connections)
+        return bad_usage("--resume is of no use without --new-connections");
+    return EXIT_DONE;
+}
+
+static int check_search(struct options *options) {
+    if (options->find_max != (options->p99_ns > 0))
+        return bad_usage("--find-max and --p99 need each other");
+    if (!options->find_max)
+        return EXIT_DONE;
+    if (options->requests != UINT64_MAX || options->verify || options->svg || options->hdr)
+        return bad_usage("--find-max excludes --requests, --verify, --svg and --hdr");
+    if (options->rate == 0)
+        options->rate = 1000;
+    if (options->duration_ns == UINT64_MAX)
+        options->duration_ns = 2000000000ULL;
+    if (options->warmup_ns == 0)
+        options->warmup_ns = 500000000ULL;
     return EXIT_DONE;
 }
 
@@ -286,12 +396,11 @@ static int check(struct options *options, int argc, char **argv) {
     if (optind + 1 != argc)
         return optind < argc ? bad_usage("one URL, not more") : bad_usage("the URL is missing");
     int rc = check_together(options);
+    rc = rc ? rc : check_search(options);
     if (rc)
         return rc;
     if (options->requests == UINT64_MAX && options->duration_ns == UINT64_MAX)
         options->duration_ns = 10000000000ULL;
-    if (options->observations == 0)
-        options->observations = options->sender == PAYLOAD_JSON ? 1 : 3;
     if (options->seed == UINT64_MAX)
         options->seed = (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
     if (buf_append(&options->headers, "", 1))
@@ -334,6 +443,15 @@ int options_parse(struct options *options, int argc, char **argv, bool *done) {
         {"pid", required_argument, NULL, 'p'},
         {"insecure", no_argument, NULL, OPTION_INSECURE},
         {"cacert", required_argument, NULL, OPTION_CACERT},
+        {"find-max", no_argument, NULL, OPTION_FIND_MAX},
+        {"p99", required_argument, NULL, OPTION_P99},
+        {"new-connections", no_argument, NULL, OPTION_NEW_CONNECTIONS},
+        {"resume", no_argument, NULL, OPTION_RESUME},
+        {"idle", required_argument, NULL, OPTION_IDLE},
+        {"also", required_argument, NULL, OPTION_ALSO},
+        {"repeat", required_argument, NULL, OPTION_REPEAT},
+        {"svg", required_argument, NULL, OPTION_SVG},
+        {"hdr", required_argument, NULL, OPTION_HDR},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},

@@ -8,24 +8,39 @@
 #include "payload.h"
 #include "util/buf.h"
 
+enum {
+    OPTIONS_MAX_HEADER_BYTES = 64 * 1024,
+    OPTIONS_MAX_SECRET_BYTES = 1024,
+    OPTIONS_MAX_ALSO = 15
+};
+
+/* A further sender, at another path of the same node. */
+struct options_also {
+    enum payload_sender sender;
+    const char *path;
+};
+
 struct options {
     char host[256], path[2048];
     char authority[264]; /* host and port as the URL has them: the Host field's value */
     unsigned short port;
-    unsigned connections, observations;
+    unsigned connections, idle;
+    unsigned observations; /* 0: as many as each sender usually posts */
+    unsigned repeat_percent;
     uint64_t requests;    /* UINT64_MAX: by time */
     uint64_t duration_ns; /* UINT64_MAX: by number */
     uint64_t warmup_ns, timeout_ns, patience_ns;
     uint64_t seed;
     double rate;
+    uint64_t p99_ns; /* the bound of --find-max */
     enum payload_sender sender;
+    struct options_also also[OPTIONS_MAX_ALSO];
+    unsigned also_count;
     struct buf headers; /* fields, each ending in CRLF, NUL behind the last */
-    bool verify, json, insecure;
-    const char *socket, *cacert;
+    bool verify, json, insecure, find_max, new_connections, resume;
+    const char *socket, *cacert, *secret, *svg, *hdr;
     unsigned pid; /* of the server, 0 for none */
 };
-
-enum { OPTIONS_MAX_HEADER_BYTES = 64 * 1024 };
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -1,68 +1,13 @@
 /* Results as text and as JSON; see report.h. */
 #include "report.h"
 
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "plot.h"
+
 static const double percents[] = {50, 90, 99, 99.9, 99.99};
-
-static bool read_text(const char *path, char *text, size_t cap) {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    size_t len = fread(text, 1, cap - 1, file);
-    fclose(file);
-    text[len] = 0;
-    return len > 0;
-}
-
-static uint64_t status_kib(const char *status, const char *name) {
-    const char *found = strstr(status, name);
-    return found ? strtoull(found + strlen(name), NULL, 10) : 0;
-}
-
-/* In clock ticks of 10 ms as a rule. */
-static bool read_cpu(const char *stat, struct report_usage *usage) {
-    unsigned long user, system;
-    const char *behind_name = strrchr(stat, ')'); /* the name may hold anything */
-    if (!behind_name ||
-        sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-               &system) != 2)
-        return false;
-    double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
-    usage->user_s = (double)user * tick;
-    usage->system_s = (double)system * tick;
-    return true;
-}
-
-static double seconds_of(const struct timeval *time) {
-    return (double)time->tv_sec + (double)time->tv_usec / 1e6;
-}
-
-bool report_read_usage(unsigned pid, struct report_usage *usage) {
-    char path[64], text[4096];
-    struct rusage own;
-    *usage = (struct report_usage){0};
-    if (pid) {
-        snprintf(path, sizeof path, "/proc/%u/stat", pid);
-        if (!read_text(path, text, sizeof text) || !read_cpu(text, usage))
-            return false;
-        snprintf(path, sizeof path, "/proc/%u/status", pid);
-    } else {
-        if (getrusage(RUSAGE_SELF, &own))
-            return false;
-        usage->user_s = seconds_of(&own.ru_utime);
-        usage->system_s = seconds_of(&own.ru_stime);
-        snprintf(path, sizeof path, "/proc/self/status");
-    }
-    if (read_text(path, text, sizeof text)) {
-        usage->rss_kib = status_kib(text, "\nVmRSS:");
-        usage->peak_kib = status_kib(text, "\nVmHWM:");
-    }
-    return true;
-}
 
 static double run_seconds(const struct client *client) {
     return client->end_ns > client->measure_ns ? (double)(client->end_ns - client->measure_ns) / 1e9
@@ -73,8 +18,9 @@ static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
-static uint64_t observation_count(const struct report *report) {
-    return report->client->figures.by_code[200] * report->options->observations;
+double report_idle_kib(const struct report *report) {
+    double grown = (double)report->idle_after_kib - (double)report->idle_before_kib;
+    return grown / report->options->idle;
 }
 
 bool report_is_ok(const struct report *report) {
@@ -91,7 +37,7 @@ static void print_latency(FILE *out, const char *name, const struct histogram *h
     fprintf(out, "  max %8.3f ms\n", (double)histogram->max / 1e6);
 }
 
-static void print_usage(FILE *out, const char *name, const struct report_usage *usage,
+static void print_usage(FILE *out, const char *name, const struct usage *usage,
                         const struct report *report) {
     uint64_t requests = report->client->figures.answered;
     double per = requests ? 1e6 / (double)requests : 0;
@@ -137,6 +83,16 @@ static void print_answers(FILE *out, const struct client_figures *figures) {
     fputc('\n', out);
     if (figures->reconnects)
         fprintf(out, "%-22s  %llu\n", "connected again", (unsigned long long)figures->reconnects);
+    if (figures->handshakes)
+        fprintf(out, "%-22s  %llu, of these %llu resumed\n", "handshakes",
+                (unsigned long long)figures->handshakes, (unsigned long long)figures->resumed);
+    if (figures->repeated)
+        fprintf(out, "%-22s  %llu posts; the node counts %llu events, %llu of them duplicates\n",
+                "sent again", (unsigned long long)figures->repeated,
+                (unsigned long long)figures->accepted, (unsigned long long)figures->duplicates);
+    if (figures->idle_lost)
+        fprintf(out, "%-22s  %llu were closed by the server\n", "idle connections",
+                (unsigned long long)figures->idle_lost);
     if (figures->unsent)
         fprintf(out, "%-22s  %llu posts were due, but no connection was free\n", "not sent",
                 (unsigned long long)figures->unsent);
@@ -150,10 +106,10 @@ void report_print(const struct report *report, FILE *out) {
     fprintf(out, "%-22s  %llu in %.2f s on %u connections, seed %llu\n", "requests",
             (unsigned long long)figures->answered, seconds, options->connections,
             (unsigned long long)options->seed);
-    fprintf(out, "%-22s  %llu\n", "observations", (unsigned long long)observation_count(report));
+    fprintf(out, "%-22s  %llu\n", "observations", (unsigned long long)figures->observations);
     fprintf(out, "%-22s  %.0f requests/s, %.0f observations/s, %.1f MB/s out, %.1f MB/s in\n",
             "rate", per_second(figures->answered, seconds),
-            per_second(observation_count(report), seconds),
+            per_second(figures->observations, seconds),
             per_second(figures->bytes_out, seconds) / 1e6,
             per_second(figures->bytes_in, seconds) / 1e6);
     print_answers(out, figures);
@@ -163,9 +119,14 @@ void report_print(const struct report *report, FILE *out) {
     } else {
         print_latency(out, "latency", &client->latency);
     }
+    if (figures->handshakes)
+        print_latency(out, "handshake", &client->handshake);
     print_usage(out, "this generator", &report->own, report);
     if (report->has_server)
         print_usage(out, "server", &report->server, report);
+    if (report->has_server && options->idle)
+        fprintf(out, "%-22s  %.2f KiB RSS each, of %u\n", "idle connections",
+                report_idle_kib(report), options->idle);
     if (report->verify)
         print_verify(out, report->verify);
 }
@@ -179,7 +140,7 @@ static void print_json_latency(FILE *out, const char *name, const struct histogr
     fprintf(out, ",\"max\":%llu}", (unsigned long long)histogram->max);
 }
 
-static void print_json_usage(FILE *out, const char *name, const struct report_usage *usage) {
+static void print_json_usage(FILE *out, const char *name, const struct usage *usage) {
     fprintf(out, ",\"%s\":{\"user_s\":%.6f,\"system_s\":%.6f,\"rss_kib\":%llu,\"peak_kib\":%llu}",
             name, usage->user_s, usage->system_s, (unsigned long long)usage->rss_kib,
             (unsigned long long)usage->peak_kib);
@@ -210,8 +171,12 @@ static void print_json_answers(FILE *out, const struct client_figures *figures) 
     for (int i = 0; i < CLIENT_ERRORS; i++)
         fprintf(out, "%s\"%s\":%llu", i ? "," : "", error_names[i],
                 (unsigned long long)figures->errors[i]);
-    fprintf(out, "},\"reconnects\":%llu,\"unsent\":%llu", (unsigned long long)figures->reconnects,
-            (unsigned long long)figures->unsent);
+    fprintf(out, "},\"reconnects\":%llu,\"unsent\":%llu,\"handshakes\":%llu,\"resumed\":%llu",
+            (unsigned long long)figures->reconnects, (unsigned long long)figures->unsent,
+            (unsigned long long)figures->handshakes, (unsigned long long)figures->resumed);
+    fprintf(out, ",\"repeated\":%llu,\"accepted\":%llu,\"duplicates\":%llu,\"idle_lost\":%llu",
+            (unsigned long long)figures->repeated, (unsigned long long)figures->accepted,
+            (unsigned long long)figures->duplicates, (unsigned long long)figures->idle_lost);
 }
 
 static void print_json_verify(FILE *out, const struct verify *verify) {
@@ -219,12 +184,12 @@ static void print_json_verify(FILE *out, const struct verify *verify) {
     fprintf(out,
             ",\"verify\":{\"ok\":%s,\"arrived\":%llu,\"lost\":%llu,\"doubled\":%llu,"
             "\"reordered\":%llu,\"gaps\":%llu,\"unanswered\":%llu,\"foreign\":%llu,"
-            "\"capped\":%llu",
+            "\"capped\":%llu,\"marked\":%llu",
             verify_is_ok(verify) ? "true" : "false", (unsigned long long)v->ours,
             (unsigned long long)verify_lost(verify), (unsigned long long)v->doubled,
             (unsigned long long)v->reordered, (unsigned long long)v->gaps,
             (unsigned long long)v->unanswered, (unsigned long long)v->foreign,
-            (unsigned long long)v->capped);
+            (unsigned long long)v->capped, (unsigned long long)v->marked);
     if (verify->failed)
         fprintf(out, ",\"error\":\"%s\"", verify->error); /* our own words, or libuv's */
     print_json_latency(out, "latency_ns", &verify->latency);
@@ -240,16 +205,20 @@ void report_print_json(const struct report *report, FILE *out) {
             report_is_ok(report) ? "true" : "false", (unsigned long long)report->options->seed,
             seconds, (unsigned long long)figures->answered);
     fprintf(out, ",\"requests_per_s\":%.1f,\"observations\":%llu,\"observations_per_s\":%.1f",
-            per_second(figures->answered, seconds), (unsigned long long)observation_count(report),
-            per_second(observation_count(report), seconds));
+            per_second(figures->answered, seconds), (unsigned long long)figures->observations,
+            per_second(figures->observations, seconds));
     fprintf(out, ",\"bytes_out\":%llu,\"bytes_in\":%llu", (unsigned long long)figures->bytes_out,
             (unsigned long long)figures->bytes_in);
     print_json_answers(out, figures);
     print_json_latency(out, "latency_ns", &client->latency);
     print_json_latency(out, "service_ns", open_loop ? &client->service : &client->latency);
+    if (figures->handshakes)
+        print_json_latency(out, "handshake_ns", &client->handshake);
     print_json_usage(out, "generator", &report->own);
     if (report->has_server)
         print_json_usage(out, "server", &report->server);
+    if (report->has_server && report->options->idle)
+        fprintf(out, ",\"idle_kib_each\":%.3f", report_idle_kib(report));
     if (report->verify)
         print_json_verify(out, report->verify);
     fputs("}\n", out);
@@ -263,4 +232,111 @@ void report_progress(const struct report *report, double seconds) {
             (unsigned long long)client->figures.answered,
             (double)histogram_percentile(&client->latency, 99) / 1e6,
             (unsigned long long)client_error_count(client));
+}
+
+/* --- --find-max --------------------------------------------------------------------------------
+ */
+
+static double busy(const struct usage *usage, double seconds) {
+    return seconds > 0 ? 100 * (usage->user_s + usage->system_s) / seconds : 0;
+}
+
+void report_step(const struct report *report, const struct search *search, bool kept, FILE *out) {
+    const struct client *client = report->client;
+    double seconds = run_seconds(client);
+    if (report->options->json)
+        fprintf(out,
+                "%s{\"rate\":%.0f,\"kept\":%s,\"answered_per_s\":%.0f,\"p50_ns\":%llu,"
+                "\"p99_ns\":%llu,\"unsent\":%llu,\"generator_busy\":%.3f}",
+                search->steps ? "," : "{\"steps\":[", search->rate, kept ? "true" : "false",
+                per_second(client->figures.answered, seconds),
+                (unsigned long long)histogram_percentile(&client->latency, 50),
+                (unsigned long long)histogram_percentile(&client->latency, 99),
+                (unsigned long long)client->figures.unsent, busy(&report->own, seconds) / 100);
+    else
+        fprintf(out,
+                "%9.0f/s  answered %9.0f/s  p50 %9.3f ms  p99 %9.3f ms  generator %3.0f %%  %s\n",
+                search->rate, per_second(client->figures.answered, seconds),
+                (double)histogram_percentile(&client->latency, 50) / 1e6,
+                (double)histogram_percentile(&client->latency, 99) / 1e6,
+                busy(&report->own, seconds), kept ? "kept" : "not kept");
+    (void)fflush(out);
+}
+
+void report_found(const struct report *report, const struct search *search, FILE *out) {
+    double bound_ms = (double)report->options->p99_ns / 1e6;
+    if (report->options->json)
+        fprintf(out, "%s],\"p99_bound_ns\":%llu,\"max_rate\":%.0f}\n",
+                search->steps ? "" : "{\"steps\":[", (unsigned long long)report->options->p99_ns,
+                search->kept);
+    else if (search->kept > 0)
+        fprintf(out, "%-22s  %.0f posts/s with a p99 of at most %g ms\n", "highest rate",
+                search->kept, bound_ms);
+    else
+        fprintf(out, "%-22s  none: no rate has a p99 of at most %g ms\n", "highest rate", bound_ms);
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+static bool close_file(FILE *file, const char *path) {
+    bool failed = ferror(file);
+    if (fclose(file) == 0 && !failed)
+        return true;
+    fprintf(stderr, "rollcall-bench: %s: %s\n", path, strerror(errno));
+    return false;
+}
+
+static FILE *open_file(const char *path) {
+    FILE *file = fopen(path, "we");
+    if (!file)
+        fprintf(stderr, "rollcall-bench: %s: %s\n", path, strerror(errno));
+    return file;
+}
+
+static bool write_plot(const struct report *report) {
+    const struct client *client = report->client;
+    const struct options *options = report->options;
+    bool open_loop = options->rate > 0;
+    char title[160];
+    double seconds = run_seconds(client);
+    FILE *file = open_file(options->svg);
+    if (!file)
+        return false;
+    snprintf(title, sizeof title, "%s, %u connections, %.0f posts a second%s",
+             payload_shapes[options->sender].name, options->connections,
+             per_second(client->figures.answered, seconds),
+             open_loop ? " at a fixed rate" : ", each as soon as the last was answered");
+    struct plot plot = {
+        .title = title,
+        .curves = {{open_loop ? "from the planned moment" : "from sending", &client->latency},
+                   {"from sending (uncorrected)", &client->service}},
+        .curve_count = open_loop ? 2 : 1,
+        .answers = &client->answers,
+        .seconds = seconds,
+        .rate = options->rate,
+    };
+    plot_write(&plot, file);
+    return close_file(file, options->svg);
+}
+
+static bool write_histogram(const struct histogram *histogram, const char *path) {
+    FILE *file = open_file(path);
+    if (!file)
+        return false;
+    histogram_print(histogram, file);
+    return close_file(file, path);
+}
+
+bool report_write_files(const struct report *report) {
+    const struct options *options = report->options;
+    char path[4096];
+    bool done = !options->svg || write_plot(report);
+    if (!options->hdr)
+        return done;
+    done = write_histogram(&report->client->latency, options->hdr) && done;
+    if (options->rate == 0)
+        return done;
+    snprintf(path, sizeof path, "%s.uncorrected", options->hdr);
+    return write_histogram(&report->client->service, path) && done;
 }

@@ -48,9 +48,9 @@ static uint64_t full_number(uint64_t next, uint32_t low) {
  * larger. Leaving these out would hide just the slow ones. */
 static void note_latency(struct verify *verify, const struct verify_connection *c,
                          uint64_t number) {
-    const struct verify_options *options = &verify->options;
-    uint64_t post = (number - options->base) / options->observations;
-    uint64_t posts = (c->sent_end - options->base) / options->observations;
+    uint64_t base = verify->options.base;
+    uint64_t post = (number - base) / c->observations;
+    uint64_t posts = (c->sent_end - base) / c->observations;
     if (posts - post > VERIFY_POSTS) {
         verify->figures.capped++;
         post = posts - VERIFY_POSTS;
@@ -92,6 +92,7 @@ static void note_arrived(struct verify *verify, unsigned connection, uint32_t lo
 }
 
 static void take_line(struct verify *verify, const char *line, size_t len) {
+    static const char mark[] = "\"duplicate\":true";
     unsigned connection;
     uint32_t low;
     if (len > 6 && memcmp(line, "{\"gap\"", 6) == 0) {
@@ -101,9 +102,17 @@ static void take_line(struct verify *verify, const char *line, size_t len) {
     if (len == 0) /* a heartbeat */
         return;
     verify->figures.lines++;
-    if (payload_parse_line(verify->options.sender, line, len, &connection, &low) &&
-        connection < verify->options.connections)
-        note_arrived(verify, connection, low);
+    if (verify->options.repeats && memmem(line, len, mark, sizeof mark - 1)) {
+        verify->figures.marked++;
+        return;
+    }
+    for (unsigned kind = 0; kind < PAYLOAD_LINES; kind++)
+        if (verify->kinds[kind] &&
+            payload_parse_line((enum payload_line)kind, line, len, &connection, &low) &&
+            connection < verify->options.connections) {
+            note_arrived(verify, connection, low);
+            return;
+        }
 }
 
 /* --- the stream: HTTP/1.0, so that the body is nothing but lines -------------------------------
@@ -214,7 +223,10 @@ static int init(struct verify *verify, uv_loop_t *loop, const struct verify_opti
     verify->start_timer.data = verify;
     for (unsigned i = 0; i < options->connections; i++) {
         struct verify_connection *c = &verify->connections[i];
+        const struct payload_options *target = &options->targets[i % options->target_count];
+        c->observations = target->observations;
         c->next = c->sent_end = c->past_end = options->base;
+        verify->kinds[payload_line_of(target->sender)] = true;
     }
     return 0;
 }
@@ -237,24 +249,25 @@ int verify_start(struct verify *verify, uv_loop_t *loop, const struct verify_opt
 
 void verify_note_sent(struct verify *verify, unsigned connection, uint64_t first, uint64_t now_ns) {
     struct verify_connection *c = &verify->connections[connection];
-    uint64_t post = (first - verify->options.base) / verify->options.observations;
+    uint64_t post = (first - verify->options.base) / c->observations;
     c->sent_ns[post % VERIFY_POSTS] = now_ns;
-    c->sent_end = first + verify->options.observations;
+    c->sent_end = first + c->observations;
 }
 
 void verify_note_acked(struct verify *verify, unsigned connection, uint64_t first) {
-    verify->connections[connection].past_end = first + verify->options.observations;
+    struct verify_connection *c = &verify->connections[connection];
+    c->past_end = first + c->observations;
 }
 
 void verify_note_unanswered(struct verify *verify, unsigned connection, uint64_t first) {
     struct verify_connection *c = &verify->connections[connection];
-    uint64_t end = first + verify->options.observations;
+    uint64_t end = first + c->observations;
     /* What of it was passed over already was counted as missing; it is excused now. */
     for (uint64_t n = first; n < end && n < c->next; n++)
         verify->figures.missing -= c->next - n <= VERIFY_WINDOW && !is_seen(c, n);
     c->doubts[c->doubt_count++ % VERIFY_DOUBTS] = (struct verify_doubt){first, end};
     c->past_end = end;
-    verify->figures.unanswered += verify->options.observations;
+    verify->figures.unanswered += c->observations;
 }
 
 uint64_t verify_lost(const struct verify *verify) {

@@ -29,10 +29,11 @@ enum {
 
 struct verify_options {
     const char *socket;
-    enum payload_sender sender;
+    const struct payload_options *targets; /* connection i posts as targets[i % target_count] */
+    unsigned target_count;
     unsigned connections;
-    unsigned observations; /* a post */
-    uint64_t base;         /* the first number of each connection */
+    uint64_t base; /* the first number of each connection */
+    bool repeats;  /* posts are sent again: their events may come marked as duplicates */
 };
 
 /* The numbers of a post that was never answered. */
@@ -41,9 +42,10 @@ struct verify_doubt {
 };
 
 struct verify_connection {
-    uint64_t next;     /* the number that must come next */
-    uint64_t sent_end; /* numbers below were sent */
-    uint64_t past_end; /* numbers below were acknowledged, or are in doubt */
+    unsigned observations; /* a post */
+    uint64_t next;         /* the number that must come next */
+    uint64_t sent_end;     /* numbers below were sent */
+    uint64_t past_end;     /* numbers below were acknowledged, or are in doubt */
     struct verify_doubt doubts[VERIFY_DOUBTS]; /* the last ones, in a ring */
     unsigned doubt_count;
     uint64_t sent_ns[VERIFY_POSTS]; /* of post k at k % VERIFY_POSTS */
@@ -56,6 +58,7 @@ struct verify_figures {
     uint64_t missing;   /* expected, passed over and not seen since */
     uint64_t reordered; /* came late */
     uint64_t doubled;
+    uint64_t marked;     /* repeats that the node passes on, marked as such */
     uint64_t unanswered; /* observations of posts without an answer: they may be there or not */
     uint64_t foreign;    /* look like ours, but this run did not send them: another run's */
     uint64_t gaps;       /* gap lines: the node says that this reader was too slow */
@@ -64,6 +67,7 @@ struct verify_figures {
 
 struct verify {
     struct verify_options options;
+    bool kinds[PAYLOAD_LINES]; /* of lines that are looked for */
     uv_pipe_t pipe;
     uv_connect_t connect;
     uv_write_t write;

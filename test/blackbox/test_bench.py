@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import *  # noqa: F403
@@ -192,6 +193,18 @@ class Options(unittest.TestCase):
                            (("https://u@h/x",), "host"), (("https://[::1/x",), "host"),
                            (("https://h/a b",), "blanks"), (("https://h/x#y",), "'#'"),
                            (("https://h/" + "x" * 2046,), "2046"), (("https://h:/x",), "port"),
+                           (("--find-max", url), "--p99"), (("--p99", "1ms", url), "--find-max"),
+                           (("--find-max", "--p99", "1", url), "--p99"),
+                           (("--find-max", "--p99", "1ms", "-r", "5", url), "--requests"),
+                           (("--resume", url), "--new-connections"), (("--idle", "0", url), "--idle"),
+                           (("--idle", "65535", "-c", "2", url), "65536"),
+                           (("--repeat", "101", url), "--repeat"), (("--also", "bt", url), "bt"),
+                           (("--also", "x=/y", url), "SENDER=/PATH"),
+                           (("--also", "bt=y", url), "SENDER=/PATH"),
+                           (("--also", "bt=/a b", url), "SENDER=/PATH"),
+                           (("--also", "bt=/b") * 16 + (url,), "not more than 15"),
+                           (("--sender", "bt", "-o", "2", url), "one document"),
+                           (("--secret", "x" * 1025, url), "1024"), (("--secret", 'a"b', url), "control"),
                            (("--nonsense", url), "nonsense"), (("-Z", url), "-Z"),
                            (("--json=1", url), "no value"), (("--rate",), "needs a value")):
             done = bench(*args, status=2)
@@ -391,6 +404,115 @@ class Rate(unittest.TestCase):
             self.assertEqual(figures["requests"], 2)
 
 
+class Files(unittest.TestCase):
+    def test_percentiles_and_plot(self):
+        hdr, svg = os.path.join(SCRATCH, "run.hdr"), os.path.join(SCRATCH, "run.svg")
+        with StandIn() as server:
+            figures = result("--rate", "200", "-d", "1s", "-c", "4", "--hdr", hdr, "--svg", svg,
+                             server.url)
+        for path in (hdr, hdr + ".uncorrected"):
+            with open(path) as text:
+                lines = text.read().splitlines()
+            self.assertEqual(lines[0].split(),
+                             ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"])
+            last = [line.split() for line in lines if line and line[0] == " "][-1]
+            self.assertEqual((last[1], int(last[2])), ("1.000000000000", figures["requests"]))
+        root = xml.etree.ElementTree.parse(svg).getroot()
+        self.assertTrue(root.tag.endswith("svg"))
+        texts = "".join(root.itertext())
+        for part in ("99 %", "from the planned moment", "uncorrected", "answers a second", "ms"):
+            self.assertIn(part, texts)
+        self.assertIn("prefers-color-scheme:dark", texts)
+        with open(svg) as text:
+            self.assertNotRegex(text.read(), "nan|inf")
+
+    def test_the_shortest_run_can_be_drawn(self):
+        svg = os.path.join(SCRATCH, "short.svg")
+        with StandIn() as server:
+            result("-r", "1", "-c", "1", "--svg", svg, server.url)
+        with open(svg) as text:
+            self.assertNotRegex(text.read(), "nan|inf")
+
+    def test_a_file_that_cannot_be_written(self):
+        with StandIn() as server:
+            done = bench("-r", "1", "-c", "1", "--svg", "/nonexistent/x", server.url, status=1)
+            self.assertIn("/nonexistent/x: ", done.stderr)
+            self.assertIn("requests", done.stdout)
+
+    def test_no_progress_where_there_is_no_terminal(self):
+        with StandIn() as server:
+            self.assertEqual(bench("-d", "1500ms", "-c", "1", server.url).stderr, "")
+
+
+class Search(unittest.TestCase):
+    def test_the_rate_of_a_server_that_takes_its_time(self):
+        def slow(number):
+            time.sleep(0.005)
+            return [OK]
+        with StandIn(slow) as server:  # one connection: less than 200 a second, whatever the machine
+            figures = result("--find-max", "--p99", "2s", "--rate", "50", "-d", "300ms", "--warmup",
+                             "100ms", "-c", "1", server.url)
+        self.assertTrue(25 <= figures["max_rate"] <= 250, figures)
+        self.assertEqual(figures["p99_bound_ns"], 2000000000)
+        kept = [step["rate"] for step in figures["steps"] if step["kept"]]
+        self.assertEqual(max(kept), figures["max_rate"])
+
+    def test_no_rate_at_all(self):
+        with StandIn(lambda number: [REFUSED]) as server:
+            done = bench("--find-max", "--p99", "1s", "--rate", "2", "-d", "50ms", "--warmup", "10ms",
+                         "-c", "1", server.url, status=1)
+            self.assertIn("none", done.stdout)
+
+
+class NewConnections(unittest.TestCase):
+    def run_with(self, *args):
+        announced = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        with StandIn(lambda number: [announced, CLOSE]) as server:
+            figures = result("-r", "40", "-c", "4", "--new-connections", *args, server.url)
+            self.assertEqual((figures["requests"], sum(figures["errors"].values())), (40, 0))
+            self.assertEqual(len(server.posts), 40)
+            self.assertEqual(len(set(server.macs())), 120)
+            for head, _ in server.posts:
+                self.assertIn("\r\nConnection: close\r\n", head)
+            return figures
+
+    def test_one_for_each_post(self):
+        figures = self.run_with()
+        self.assertEqual((figures["handshakes"], figures["resumed"]), (40, 0))
+        self.assertGreaterEqual(figures["latency_ns"]["p50"], figures["handshake_ns"]["p50"])
+
+    def test_at_a_fixed_rate(self):
+        self.run_with("--rate", "400")
+
+    def test_resumed(self):
+        figures = self.run_with("--resume")
+        self.assertEqual((figures["handshakes"], figures["resumed"]), (40, 36))
+
+    def test_a_server_that_keeps_connections_open(self):
+        with StandIn() as server:
+            figures = result("-r", "20", "-c", "2", "--new-connections", server.url)
+            self.assertEqual((figures["requests"], figures["handshakes"]), (20, 20))
+
+    def test_nobody_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        figures = result("-r", "10", "-c", "2", "--new-connections",
+                         "https://127.0.0.1:%d/x" % port, status=1)
+        self.assertGreaterEqual(figures["errors"]["connect"], 2)
+
+
+class Repeats(unittest.TestCase):
+    def test_a_part_is_sent_again_byte_by_byte(self):
+        with StandIn() as server:
+            figures = result("-r", "100", "-c", "1", "--repeat", "25", server.url)
+            self.assertEqual((figures["requests"], figures["repeated"]), (100, 20))
+            self.assertEqual(figures["observations"], 240)
+            posts = [json.dumps(document) for _, document in server.posts]
+            self.assertEqual(len(set(posts)), 80)
+            again = [number for number in range(1, 100) if posts[number] == posts[number - 1]]
+            self.assertEqual(len(again), 20)
+
+
 class VerifyStandIn(unittest.TestCase):
     """`keep(number, lines)` says which lines the stream carries for the post of that number."""
 
@@ -564,6 +686,13 @@ class Counting(unittest.TestCase):
         self.assertEqual(len(events(self.node)), figures["requests"])
         self.assertGreaterEqual(figures["latency_ns"]["p50"], figures["service_ns"]["p50"])
 
+    def test_idle_connections_stay(self):
+        figures = json.loads(bench("-r", "100", "-c", "2", "--idle", "50", "--secret", "test-token",
+                                  "--pid", str(self.node.process.pid), "--json", self.hq).stdout)
+        self.assertEqual((figures["requests"], figures["idle_lost"]), (100, 0))
+        self.assertIn("idle_kib_each", figures)
+        self.assertEqual(len(events(self.node)), 3 * (100 + 50))
+
     def test_text_for_people(self):
         text = bench("-r", "50", "-c", "2", "--secret", "test-token", self.hq).stdout
         for part in ("requests ", "latency ", "200: 50", "this generator"):
@@ -603,6 +732,85 @@ class Counting(unittest.TestCase):
         out, _ = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
         self.assertGreater(json.loads(out)["requests"], 0)
+
+
+EVERY_SENDER = """
+[endpoint hq]
+path = /hq
+provider = aerohive
+secret = s3cret
+
+[endpoint bt]
+path = /bt
+provider = bt
+
+[endpoint pubnub]
+path = /pubnub
+provider = pubnub
+
+[endpoint meraki]
+path = /meraki
+provider = meraki
+secret = s3cret
+
+[endpoint mist]
+path = /mist
+provider = mist
+secret = s3cret
+
+[endpoint lab]
+path = /lab
+provider = json
+auth = none
+identity = body
+"""
+SENDERS = {"aerohive": "hq", "bt": "bt", "pubnub": "pubnub", "pubnub-flat": "pubnub",
+           "meraki": "meraki", "meraki-v3": "meraki", "mist": "mist", "json": "lab"}
+
+
+@unittest.skipUnless(ROLLCALLD, "ROLLCALLD names no node")
+class Senders(unittest.TestCase):
+    """A real node understands each shape, believes its secret, and knows what it was sent before."""
+
+    def test_each(self):
+        with Node(endpoints=EVERY_SENDER) as node:
+            for sender, path in SENDERS.items():
+                with self.subTest(sender=sender):
+                    figures = result("-r", "60", "-c", "3", "--sender", sender, "--secret", "s3cret",
+                                     "--repeat", "50", "--verify", "-s", node.socket,
+                                     "https://127.0.0.1:%d/%s" % (node.port, path))
+                    self.assertEqual(figures["codes"], {"200": 60})
+                    self.assertEqual(figures["verify"]["arrived"], figures["observations"])
+                    self.assertEqual(figures["accepted"], figures["observations"])
+                    self.assertEqual(figures["duplicates"] * 60,
+                                     figures["repeated"] * (figures["observations"] * 60 //
+                                                            (60 - figures["repeated"])))
+                    last = events(node)[-1]
+                    self.assertEqual(last["endpoint"], path)
+                    self.assertNotIn(last["kind"], ("unreadable", "unknown"))
+
+    def test_all_at_once(self):
+        with Node(endpoints=EVERY_SENDER) as node:
+            also = [arg for sender, path in SENDERS.items() if sender != "aerohive"
+                    for arg in ("--also", "%s=/%s" % (sender, path))]
+            figures = result("-r", "400", "-c", "16", *also, "-o", "4", "--secret", "s3cret", "--verify",
+                             "-s", node.socket, "https://127.0.0.1:%d/hq" % node.port)
+            self.assertEqual(figures["verify"]["arrived"], figures["observations"])
+            endpoints = {line["endpoint"] for line in events(node)}
+            self.assertEqual(endpoints, set(SENDERS.values()))
+
+    def test_a_wrong_secret_is_refused(self):
+        with Node(endpoints=EVERY_SENDER) as node:
+            for sender in ("aerohive", "meraki", "meraki-v3", "mist"):
+                figures = result("-r", "3", "-c", "1", "--sender", sender, "--secret", "wrong",
+                                 "https://127.0.0.1:%d/%s" % (node.port, SENDERS[sender]), status=1)
+                self.assertEqual(figures["codes"], {"401": 3}, sender)
+
+    def test_marked_repeats(self):
+        with Node(rest="[dedupe]\nmode = mark\n", endpoints=EVERY_SENDER) as node:
+            figures = result("-r", "50", "-c", "1", "--repeat", "25", "--secret", "s3cret", "--verify",
+                             "-s", node.socket, "https://127.0.0.1:%d/hq" % node.port)
+            self.assertEqual(figures["verify"]["marked"], 3 * figures["repeated"])
 
 
 @unittest.skipUnless(ROLLCALLD, "ROLLCALLD names no node")

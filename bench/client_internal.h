@@ -1,0 +1,56 @@
+/* What client.c (which post is due when) and client_conn.c (connections) share. */
+#ifndef ROLLCALL_BENCH_CLIENT_INTERNAL_H
+#define ROLLCALL_BENCH_CLIENT_INTERNAL_H
+
+#include "answer.h"
+#include "client.h"
+
+struct client_conn {
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    uv_write_t write;
+    struct client *client;
+    struct list link; /* in client->ready */
+    unsigned index;
+    struct tls_session tls;
+    struct ssl_session_st *session; /* to resume; owned */
+    struct payload payload;
+    struct buf answer;  /* an answer that is not whole yet */
+    struct buf pending; /* what is being written */
+    uint64_t first;     /* number of the first observation of the post under way, or the next */
+    uint64_t planned_ns, sent_ns, opened_ns, answered_ns;
+    bool open, established, closing;
+    bool under_way, sent, counted; /* sent: with under_way, it is not the connection it waits for */
+    bool repeating;                /* the post under way, or the next, is the last one again */
+    bool writing;
+    bool ending; /* the server sends no more after the answer at hand */
+    bool over;   /* the post was answered; the server is to close */
+    bool idle;   /* posts once, then only stays */
+    bool parked; /* has done so */
+};
+
+/* --- client.c --- */
+
+bool client_may_issue(const struct client *client);
+/* Sends the next post on it, if one is due. */
+bool client_send_next(struct client_conn *conn, uint64_t now_ns);
+/* Its handshake is done. */
+void client_note_ready(struct client_conn *conn, uint64_t now_ns);
+void client_note_answer(struct client_conn *conn, const struct answer *answer, struct span body);
+/* A post is given up: nobody knows whether it was taken. */
+void client_note_given_up(struct client_conn *conn);
+/* Its handle is closed, and it may be opened again. */
+void client_note_closed(struct client_conn *conn);
+
+/* --- client_conn.c --- */
+
+void conn_open(struct client_conn *conn);
+/* Encrypts the post to client->net_out; conn_flush sends that. */
+void conn_send_post(struct client_conn *conn, uint64_t now_ns);
+void conn_flush(struct client_conn *conn);
+void conn_break(struct client_conn *conn, enum client_error error);
+void conn_close(struct client_conn *conn);
+/* Closes without the kernel's remembering the pair of ports for a minute (TIME_WAIT). */
+void conn_reset(struct client_conn *conn);
+
+#endif
