@@ -1,436 +1,485 @@
-/* rollcall-tail: prints a node's events as they come, one line each, and comes back by itself.
+/* rollcall-tail: prints the events of one node or several as they come, one line each, and comes
+ * back by itself.
  *
- * One stream at a time: connect, copy whole lines to stdout, remember the last one's cursor. When
- * the connection ends before its time: connect again and go on behind that cursor. What is lost is
- * said on stderr as the node says it. The cursor file follows what was written to stdout, never
- * ahead. */
+ * One thread, one poll(2). Each node is a source (tail_source); its lines go straight to stdout's
+ * buffer (tail_out) where it is the only one, else through the merge (tail_merge). What is lost is
+ * said on stderr as the node says it. The kept place, in the cursor file or with the node, follows
+ * what was written to stdout and is never ahead of it. */
 #include <errno.h>
-#include <getopt.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "tail_cursor.h"
-#include "tail_stream.h"
+#include "tail_merge.h"
+#include "tail_message.h"
+#include "tail_options.h"
+#include "tail_out.h"
+#include "tail_source.h"
+#include "tail_stats.h"
+#include "tail_text.h"
 #include "util/clock.h"
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { STORE_EVERY_MS = 100, COMMIT_EVERY_MS = 1000 };
 
-enum {
-    STORE_EVERY_MS = 100,
-    FIRST_BACKOFF_MS = 50,
-    MAX_BACKOFF_MS = 2000,
-    OUT_KEEP_BYTES = 256 * 1024,
-};
-
-static const char usage[] =
-    "usage: rollcall-tail [OPTION]...\n"
-    "\n"
-    "Prints the events of a rollcall node, one JSON line each, as they come.\n"
-    "\n"
-    "  -s, --socket PATH       the node's socket (default: $ROLLCALL_SOCKET,\n"
-    "                          else /run/rollcall/events.sock)\n"
-    "      --from now|oldest   where to begin (default: now)\n"
-    "      --after CURSOR      begin behind this event (<ring id>-<seq>)\n"
-    "      --cursor-file FILE  begin behind the event that FILE names, if it is there, and keep\n"
-    "                          it up to date: after a crash events may repeat, none is lost\n"
-    "      --no-follow         end at the newest event instead of waiting for more\n"
-    "  -n, --lines N           end after N events\n"
-    "      --gaps              print gap lines among the events too, not only on stderr\n"
-    "  -h, --help              this text\n"
-    "  -V, --version           the version\n"
-    "\n"
-    "When the node goes away it is waited for, and the stream goes on where it was.\n"
-    "Exit codes: 0 done, 1 failed at run time, 2 bad usage.\n";
-
-struct options {
-    const char *socket, *from, *after, *cursor_file;
-    bool no_follow, gaps;
-    unsigned long long lines; /* 0: no end */
+/* A source and what waits of it for the merge. */
+struct lane {
+    struct tail_source source;
+    struct tail_queue queue;
+    uint64_t quiet_ms; /* since when nothing waits */
 };
 
 struct tail {
-    struct options options;
-    struct tail_stream stream;
-    struct buf out;
-    char cursor[TAIL_CURSOR_MAX]; /* of the last line; "" before the first connection */
-    bool cursor_dirty;
-    uint64_t stored_ms;
-    unsigned long long printed;
-    bool outage; /* the user was told that the node is gone */
+    struct tail_options options;
+    struct lane *lanes; /* options.socket_count of them */
+    struct tail_out out;
+    struct tail_text text;
+    struct tail_stats stats;
+    uint64_t printed, kept_ms, merge_due_ms;
+    bool is_terminal; /* stdout */
     bool ended;
     int status;
-    struct json_parser *json;
 };
 
-static volatile sig_atomic_t stopping;
+/* --- signals ----------------------------------------------------------------------------- */
 
-static void on_signal(int number) {
+static volatile sig_atomic_t stopping, resized;
+
+/* A second one ends at once. The first may come just before a write that nobody takes: the alarm
+ * interrupts that. */
+static void on_stop(int number) {
     (void)number;
     if (stopping)
         _exit(EXIT_FAILED);
     stopping = 1;
+    alarm(1);
 }
 
-static void complain(const char *what, const char *why, const char *hint) {
-    fprintf(stderr, "rollcall-tail: %s: %s%s%s\n", what, why, *hint ? "; " : "", hint);
+static void on_alarm(int number) {
+    (void)number;
 }
+
+static void on_resize(int number) {
+    (void)number;
+    resized = 1;
+}
+
+/* Without SA_RESTART, so that a write that waits is interrupted. */
+static void catch_signal(int number, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler}, before;
+    if (number == SIGHUP && sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN)
+        return; /* nohup */
+    sigaction(number, &action, NULL);
+}
+
+static void catch_signals(void) {
+    catch_signal(SIGINT, on_stop);
+    catch_signal(SIGTERM, on_stop);
+    catch_signal(SIGHUP, on_stop);
+    catch_signal(SIGALRM, on_alarm);
+    catch_signal(SIGWINCH, on_resize);
+    signal(SIGPIPE, SIG_IGN); /* EPIPE says the same, at a place where it can be handled */
+}
+
+/* --- ends ---------------------------------------------------------------------------------- */
 
 static void end(struct tail *tail, int status) {
     tail->ended = true;
-    tail->status = status;
+    if (status > tail->status)
+        tail->status = status;
 }
 
-/* --- lines
- * ---------------------------------------------------------------------------------------- */
-
-static struct span member(const struct json_doc *doc, uint32_t object, struct span name) {
-    uint32_t node = json_find(doc, object, name);
-    return node ? json_text(doc, node) : SPAN("?");
+static void end_with(struct tail *tail, const char *what, int error) {
+    tail_say("%s: %s", what, strerror(-error));
+    end(tail, EXIT_FAILED);
 }
 
-/* {"gap":{"after":A,"next":B,"lost":N,"reason":R}} as a sentence. */
-static int report_gap(struct tail *tail, struct span line) {
-    static const char padding[JSON_PADDING];
-    struct buf text = {0};
-    struct json_doc doc;
-    struct json_error error;
-    int rc = buf_append(&text, line.ptr, line.len);
-    rc = rc ? rc : buf_append(&text, padding, sizeof padding);
-    if (!tail->json)
-        tail->json = json_parser_new();
-    if (rc == 0 && tail->json && json_parse(tail->json, text.ptr, line.len, &doc, &error) == 0) {
-        uint32_t gap = json_find(&doc, 0, SPAN("gap"));
-        struct span lost = member(&doc, gap, SPAN("lost"));
-        if (span_equals(lost, SPAN("null")))
-            lost = SPAN("an unknown number of");
-        fprintf(stderr, "rollcall-tail: gap: %.*s events lost (%.*s) after %.*s, next %.*s\n",
-                SPAN_ARG(lost), SPAN_ARG(member(&doc, gap, SPAN("reason"))),
-                SPAN_ARG(member(&doc, gap, SPAN("after"))),
-                SPAN_ARG(member(&doc, gap, SPAN("next"))));
-    }
-    buf_deinit(&text);
-    return rc;
+static bool is_over(const struct tail *tail) {
+    return tail->ended || stopping;
 }
 
-static int append_line(struct tail *tail, struct span line) {
-    int rc = buf_append(&tail->out, line.ptr, line.len);
-    return rc ? rc : buf_append(&tail->out, "\n", 1);
-}
-
-static bool on_line(void *context, struct span line) {
-    struct tail *tail = context;
-    unsigned long long seq;
-    int rc = 0;
-    if (tail_cursor_line_seq(line, &seq)) {
-        rc = append_line(tail, line);
-        snprintf(tail->cursor, sizeof tail->cursor, "%.16s-%llu", tail->stream.cursor, seq);
-        tail->cursor_dirty = true;
-        tail->printed++;
-    } else {
-        rc = report_gap(tail, line);
-        if (rc == 0 && tail->options.gaps)
-            rc = append_line(tail, line);
-    }
-    if (rc) {
-        complain("line", strerror(-rc), "");
-        end(tail, EXIT_FAILED);
-        return false;
-    }
-    return tail->options.lines == 0 || tail->printed < tail->options.lines;
-}
+/* --- lines --------------------------------------------------------------------------------- */
 
 /* Writes all whole lines. A reader that has gone (| head) is the end, and no error. */
 static void write_out(struct tail *tail) {
-    size_t done = 0;
-    while (done < tail->out.len) {
-        ssize_t len = write(STDOUT_FILENO, tail->out.ptr + done, tail->out.len - done);
-        if (len >= 0) {
-            done += (size_t)len;
-        } else if (errno == EAGAIN) {
-            struct pollfd out = {STDOUT_FILENO, POLLOUT, 0};
-            (void)poll(&out, 1, -1);
-        } else if (errno != EINTR) {
-            tail->cursor_dirty = false; /* these lines were not written: the cursor stays behind */
-            if (errno != EPIPE)
-                complain("stdout", strerror(errno), "");
-            end(tail, errno == EPIPE ? EXIT_DONE : EXIT_FAILED);
-            break;
-        }
-    }
-    buf_reset(&tail->out, OUT_KEEP_BYTES);
+    if (!tail->out.text.len && !tail->out.mark_count)
+        return;
+    bool shared = tail->is_terminal && tail->stats.live;
+    if (shared)
+        tail_status_hide();
+    int rc = tail_out_write(&tail->out, &stopping);
+    if (shared)
+        tail_status_draw();
+    if (rc == TAIL_OUT_GONE)
+        end(tail, EXIT_DONE);
+    else if (rc)
+        end_with(tail, "stdout", rc);
 }
 
-static void store_cursor(struct tail *tail) {
-    if (!tail->cursor_dirty || !tail->options.cursor_file)
-        return;
-    int rc = tail_cursor_store(tail->options.cursor_file, tail->cursor);
-    tail->cursor_dirty = false;
-    tail->stored_ms = clock_monotonic_ms();
+/* On stderr, behind what stands in front of it on stdout. */
+static void report_gap(struct tail *tail, struct span line) {
+    struct tail_gap gap;
+    tail_line_read_gap(line, &gap);
+    write_out(tail);
+    tail->stats.gaps++;
+    tail->stats.lost += gap.count;
+    tail->stats.lost_unknown = tail->stats.lost_unknown || !gap.is_count;
+    struct span lost = gap.is_count ? gap.lost : SPAN("an unknown number of");
+    tail_say("gap: %.*s events lost (%.*s) after %.*s, next %.*s", SPAN_ARG(lost),
+             SPAN_ARG(gap.reason), SPAN_ARG(gap.after), SPAN_ARG(gap.next));
+}
+
+/* The '\n' stands behind the line. */
+static int append_line(struct tail *tail, enum tail_line_kind kind, struct span line) {
+    if (tail->options.format != TAIL_TEXT)
+        return buf_append(&tail->out.text, line.ptr, line.len + 1);
+    return kind == TAIL_LINE_EVENT ? tail_text_event(&tail->text, line, &tail->out.text)
+                                   : tail_text_other(&tail->text, line, &tail->out.text);
+}
+
+/* A line's turn has come. 0, TAIL_SINK_ENOUGH or -errno. */
+static int print_line(struct tail *tail, struct tail_source *source, enum tail_line_kind kind,
+                      const struct tail_cursor *cursor, struct span line) {
+    int rc = 0;
+    if (kind == TAIL_LINE_GAP)
+        report_gap(tail, line);
+    if (is_over(tail))
+        return TAIL_SINK_ENOUGH;
+    if (kind != TAIL_LINE_GAP || tail->options.gaps)
+        rc = append_line(tail, kind, line);
+    rc = rc ? rc : tail_out_mark(&tail->out, &source->written, cursor);
+    if (rc)
+        return rc;
+    if (kind == TAIL_LINE_EVENT) {
+        tail->printed++;
+        tail->stats.events++;
+    }
+    if (tail->options.lines && tail->printed >= tail->options.lines) {
+        write_out(tail);
+        end(tail, EXIT_DONE);
+    } else if (tail_out_is_full(&tail->out)) {
+        write_out(tail);
+    }
+    return is_over(tail) ? TAIL_SINK_ENOUGH : 0;
+}
+
+/* The only node's lines: their turn is when they come. */
+static int on_only_line(void *context, struct tail_source *source, const struct tail_line *what,
+                        struct span line) {
+    return print_line(context, source, what->kind, &source->seen, line);
+}
+
+static int on_one_of_many(void *context, struct tail_source *source, const struct tail_line *what,
+                          struct span line) {
+    struct tail *tail = context;
+    struct lane *lane = tail->lanes;
+    while (&lane->source != source)
+        lane++;
+    return tail_queue_push(&lane->queue, line, what, &source->seen, clock_monotonic_ms());
+}
+
+static void pop(struct lane *lane, uint64_t now_ms) {
+    tail_queue_pop(&lane->queue);
+    if (!tail_queue_head(&lane->queue))
+        lane->quiet_ms = now_ms;
+}
+
+/* Prints what is due of the queues; *due_ms: when to come again although nothing came. A node that
+ * is away is not waited for, unless the order is to be exact. */
+static void merge(struct tail *tail) {
+    struct tail_input inputs[TAIL_MAX_SOCKETS];
+    bool exact = tail->options.no_follow;
+    unsigned count = (unsigned)tail->options.socket_count;
+    uint64_t now_ms = clock_monotonic_ms();
+    int64_t realtime_ms = clock_realtime_us() / 1000;
+    tail->merge_due_ms = UINT64_MAX;
+    for (int i = 0; i >= 0 && count > 1 && !is_over(tail);) {
+        for (unsigned k = 0; k < count; k++) {
+            const struct lane *lane = tail->lanes + k;
+            inputs[k] = (struct tail_input){
+                tail_queue_head(&lane->queue),
+                lane->source.state == TAIL_SOURCE_OPEN ||
+                    (exact && lane->source.state == TAIL_SOURCE_DOWN),
+                lane->quiet_ms > lane->source.opened_ms ? lane->quiet_ms : lane->source.opened_ms};
+        }
+        i = tail_merge_pick(inputs, count, exact, now_ms, realtime_ms, &tail->merge_due_ms);
+        if (i < 0)
+            return;
+        struct lane *lane = tail->lanes + i;
+        const struct tail_queued *head = inputs[i].head;
+        int rc = print_line(tail, &lane->source, head->kind, &head->cursor,
+                            tail_queue_line(&lane->queue, head));
+        pop(lane, now_ms);
+        if (rc < 0)
+            end_with(tail, "line", rc);
+    }
+}
+
+/* --- the place that is kept ----------------------------------------------------------------- */
+
+static bool keeps_place(const struct tail *tail) {
+    return tail->options.cursor_file || tail->options.reader;
+}
+
+static bool is_dirty(const struct tail *tail) {
+    for (size_t i = 0; i < tail->options.socket_count; i++)
+        if (tail_source_is_dirty(&tail->lanes[i].source))
+            return true;
+    return false;
+}
+
+static void list_places(const struct tail *tail, struct tail_cursor_place *places) {
+    for (size_t i = 0; i < tail->options.socket_count; i++)
+        places[i] =
+            (struct tail_cursor_place){tail->options.sockets[i], tail->lanes[i].source.written};
+}
+
+static void store_cursors(struct tail *tail) {
+    struct tail_cursor_place places[TAIL_MAX_SOCKETS];
+    list_places(tail, places);
+    int rc = tail_cursor_store(tail->options.cursor_file, places, tail->options.socket_count);
     if (rc) {
-        complain(tail->options.cursor_file, strerror(-rc), "the cursor cannot be kept there");
+        tail_say("%s: %s; the cursor cannot be kept there", tail->options.cursor_file,
+                 strerror(-rc));
+        end(tail, EXIT_FAILED);
+    }
+    for (size_t i = 0; i < tail->options.socket_count; i++)
+        tail->lanes[i].source.kept = places[i].cursor;
+}
+
+/* A commit that fails is tried again; the last one has no again. */
+static void commit_all(struct tail *tail, bool last) {
+    for (size_t i = 0; i < tail->options.socket_count; i++) {
+        struct tail_source *source = &tail->lanes[i].source;
+        int rc = tail_source_is_dirty(source) ? tail_source_commit(source) : 0;
+        if (rc == 0 || !last)
+            continue;
+        if (rc < 0)
+            tail_say("%s: the reader %s could not commit: %s; its last events will come again",
+                     source->path, tail->options.reader, strerror(-rc));
+        else
+            tail_say("%s: the reader %s could not commit: the node answered %d; its last events "
+                     "will come again",
+                     source->path, tail->options.reader, rc);
         end(tail, EXIT_FAILED);
     }
 }
 
-/* --- the connection
- * ------------------------------------------------------------------------------- */
+static void keep_places(struct tail *tail, bool last) {
+    if (!keeps_place(tail) || !is_dirty(tail))
+        return;
+    if (tail->options.cursor_file)
+        store_cursors(tail);
+    else
+        commit_all(tail, last);
+    tail->kept_ms = clock_monotonic_ms();
+}
 
-/* Waits until the fd is readable, a signal comes or the time is up. Whether it is readable. */
-static bool wait_for(int fd, int timeout_ms) {
-    struct pollfd in = {fd, POLLIN, 0};
-    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+/* When the place is to be kept again; UINT64_MAX where it has not moved. */
+static uint64_t keep_due_ms(const struct tail *tail) {
+    if (!keeps_place(tail) || !is_dirty(tail))
+        return UINT64_MAX;
+    return tail->kept_ms + (tail->options.reader ? COMMIT_EVERY_MS : STORE_EVERY_MS);
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static void set_columns(struct tail *tail) {
+    struct winsize size;
+    resized = 0;
+    if (!tail->is_terminal)
+        return;
+    tail->text.columns = 80;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+        tail->text.columns =
+            size.ws_col > TAIL_TEXT_MIN_COLUMNS ? size.ws_col : TAIL_TEXT_MIN_COLUMNS;
+}
+
+static void connect_due(struct tail *tail) {
+    uint64_t now_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < tail->options.socket_count && !is_over(tail); i++) {
+        struct tail_source *source = &tail->lanes[i].source;
+        if (source->state != TAIL_SOURCE_DOWN || source->retry_ms > now_ms)
+            continue;
+        if (source->opened)
+            tail->stats.reconnects++;
+        uint64_t left = tail->options.lines ? tail->options.lines - tail->printed : 0;
+        if (tail_source_connect(source, left))
+            end(tail, EXIT_FAILED);
+    }
+}
+
+static bool all_ended(const struct tail *tail) {
+    for (size_t i = 0; i < tail->options.socket_count; i++)
+        if (tail->lanes[i].source.state != TAIL_SOURCE_ENDED ||
+            tail_queue_head(&tail->lanes[i].queue))
+            return false;
+    return true;
+}
+
+/* Milliseconds until something is due; -1: nothing is. */
+static int timeout_ms(const struct tail *tail) {
+    uint64_t due = keep_due_ms(tail), now_ms = clock_monotonic_ms();
+    uint64_t others[] = {tail->merge_due_ms, tail_stats_due_ms(&tail->stats)};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        due = others[i] < due ? others[i] : due;
+    for (size_t i = 0; i < tail->options.socket_count; i++) {
+        const struct tail_source *source = &tail->lanes[i].source;
+        if (source->state == TAIL_SOURCE_DOWN && source->retry_ms < due)
+            due = source->retry_ms;
+    }
+    if (due == UINT64_MAX)
+        return -1;
+    uint64_t left = due > now_ms ? due - now_ms : 0;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+/* Waits for the nodes, for stdout's reader to go, a signal, or the time. */
+static int wait_for_any(struct tail *tail, struct pollfd *fds) {
+    size_t count = tail->options.socket_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct lane *lane = tail->lanes + i;
+        bool wanted = lane->source.state == TAIL_SOURCE_OPEN && !tail_queue_is_full(&lane->queue);
+        fds[i] = (struct pollfd){wanted ? lane->source.stream.fd : -1, POLLIN, 0};
+    }
+    fds[count] = (struct pollfd){STDOUT_FILENO, 0, 0};
+    int wait_ms = timeout_ms(tail);
+    struct timespec timeout = {wait_ms / 1000, wait_ms % 1000 * 1000000L};
     sigset_t ours, before;
     sigemptyset(&ours);
     sigaddset(&ours, SIGINT);
     sigaddset(&ours, SIGTERM);
-    /* Blocked between the look at `stopping` and the wait, so that no signal slips in between. */
+    sigaddset(&ours, SIGHUP);
+    sigaddset(&ours, SIGWINCH);
+    /* Blocked between the look at the flags and the wait, so that no signal slips in between. */
     sigprocmask(SIG_BLOCK, &ours, &before);
-    int ready = stopping ? 0 : ppoll(&in, fd >= 0, timeout_ms < 0 ? NULL : &timeout, &before);
+    int ready = stopping || resized
+                    ? 0
+                    : ppoll(fds, (nfds_t)count + 1, wait_ms < 0 ? NULL : &timeout, &before);
     sigprocmask(SIG_SETMASK, &before, NULL);
-    return ready > 0;
+    return ready;
 }
 
-static int store_timeout_ms(const struct tail *tail) {
-    if (!tail->cursor_dirty || !tail->options.cursor_file)
-        return -1;
-    uint64_t due = tail->stored_ms + STORE_EVERY_MS, now = clock_monotonic_ms();
-    return due > now ? (int)(due - now) : 0;
-}
-
-/* The head of the answer is there: what it says of where the stream begins, or that there is none.
- */
-static void check_answer(struct tail *tail, int result) {
-    struct tail_stream *stream = &tail->stream;
-    int status = tail_stream_status(stream);
-    if (status == 200 && !tail->cursor[0] && stream->cursor[0]) {
-        snprintf(tail->cursor, sizeof tail->cursor, "%s", stream->cursor);
-        tail->cursor_dirty = true;
-    }
-    if (status == 200 && tail->outage) {
-        tail->outage = false;
-        complain(tail->options.socket, "the node is back", "");
-    }
-    if (status >= 400 && status < 500 && result != TAIL_OK) {
-        struct span body = buf_span(&stream->error);
-        while (body.len && body.ptr[body.len - 1] == '\n')
-            body.len--;
-        fprintf(stderr, "rollcall-tail: %s: the node answered %d: %.*s\n", tail->options.socket,
-                status, SPAN_ARG(body));
-        end(tail, EXIT_FAILED);
-    }
-}
-
-/* Copies the stream until it ends. What ended it, or 0 for a signal. */
-static int copy_stream(struct tail *tail) {
-    int result = TAIL_OK;
-    while (result == TAIL_OK && !tail->ended && !stopping) {
-        if (wait_for(tail->stream.fd, store_timeout_ms(tail))) {
-            result = tail_stream_read(&tail->stream);
-            check_answer(tail, result);
-            write_out(tail);
-        }
-        if (store_timeout_ms(tail) == 0)
-            store_cursor(tail);
-    }
-    return result;
-}
-
-static void make_target(const struct tail *tail, char *target, size_t len) {
-    const struct options *options = &tail->options;
-    int used = snprintf(target, len, "/v1/events?follow=%d", !options->no_follow);
-    if (tail->cursor[0])
-        used += snprintf(target + used, len - (size_t)used, "&after=%s", tail->cursor);
-    else if (options->from)
-        used += snprintf(target + used, len - (size_t)used, "&from=%s", options->from);
-    if (options->lines)
-        snprintf(target + used, len - (size_t)used, "&limit=%llu", options->lines - tail->printed);
-}
-
-static void note_outage(struct tail *tail, const char *why) {
-    if (!tail->outage)
-        complain(tail->options.socket, why, "waiting for the node");
-    tail->outage = true;
-}
-
-/* One connection, from its beginning to its end. Whether lines or at least an answer came. */
-static bool run_stream(struct tail *tail) {
-    char target[256];
-    make_target(tail, target, sizeof target);
-    int rc = tail_stream_open(&tail->stream, tail->options.socket, target);
-    if (rc) {
-        bool final = rc != -ENOENT && rc != -ECONNREFUSED && rc != -EAGAIN && rc != -ECONNRESET &&
-                     rc != -EPIPE;
-        if (final || (tail->options.no_follow && !tail->cursor[0])) {
-            complain(tail->options.socket, strerror(-rc), "is the node running? see --socket");
+static void read_ready(struct tail *tail, const struct pollfd *fds) {
+    for (size_t i = 0; i < tail->options.socket_count && !is_over(tail); i++) {
+        struct tail_source *source = &tail->lanes[i].source;
+        if (!fds[i].revents)
+            continue;
+        if (tail_source_read(source))
             end(tail, EXIT_FAILED);
-        } else {
-            note_outage(tail, strerror(-rc));
-        }
-        return false;
+        if (source->error < 0)
+            end_with(tail, "line", source->error);
     }
-    int result = copy_stream(tail);
-    int status = tail_stream_status(&tail->stream);
-    tail_stream_close(&tail->stream);
-    if (tail->ended || stopping)
-        return true;
-    if (result == TAIL_INVALID || result < 0) {
-        complain(tail->options.socket, result < 0 ? strerror(-result) : "this is no event stream",
-                 "is it a rollcall node's socket?");
-        end(tail, EXIT_FAILED);
-    } else if (result == TAIL_STOP ||
-               (result == TAIL_END && status == 200 &&
-                (tail->options.no_follow ||
-                 (tail->options.lines && tail->printed >= tail->options.lines)))) {
-        end(tail, EXIT_DONE);
-    } else {
-        note_outage(tail, status >= 500 ? "the node is busy" : "the connection ended");
-    }
-    return status == 200;
 }
 
 static void run(struct tail *tail) {
-    int backoff_ms = FIRST_BACKOFF_MS;
-    while (!tail->ended && !stopping) {
-        if (run_stream(tail))
-            backoff_ms = FIRST_BACKOFF_MS;
-        if (tail->ended || stopping)
+    struct pollfd fds[TAIL_MAX_SOCKETS + 1];
+    while (!is_over(tail)) {
+        connect_due(tail);
+        if (is_over(tail))
             break;
-        store_cursor(tail);
-        (void)wait_for(-1, backoff_ms);
-        backoff_ms = backoff_ms * 2 < MAX_BACKOFF_MS ? backoff_ms * 2 : MAX_BACKOFF_MS;
+        int ready = wait_for_any(tail, fds);
+        if (resized)
+            set_columns(tail);
+        if (ready > 0 && tail_out_is_gone(fds[tail->options.socket_count].revents))
+            end(tail, EXIT_DONE);
+        if (ready > 0)
+            read_ready(tail, fds);
+        merge(tail);
+        write_out(tail);
+        if (keep_due_ms(tail) <= clock_monotonic_ms())
+            keep_places(tail, false);
+        if (tail->stats.on)
+            tail_stats_tick(&tail->stats, clock_monotonic_ms());
+        if (all_ended(tail))
+            end(tail, EXIT_DONE);
     }
     write_out(tail);
-    store_cursor(tail);
+    keep_places(tail, true);
+    tail_stats_end(&tail->stats, clock_monotonic_ms());
 }
 
-/* --- options
- * -------------------------------------------------------------------------------------- */
+/* --- beginning and end ------------------------------------------------------------------------ */
 
-static int bad_usage(void) {
-    fprintf(stderr, "Try 'rollcall-tail --help'.\n");
+/* Where to begin: the cursor file's places win over --after and --from, so that a service that is
+ * started again with the same command line goes on where it was. */
+static int load_places(struct tail *tail) {
+    struct tail_cursor_place places[TAIL_MAX_SOCKETS] = {0};
+    const char *path = tail->options.cursor_file, *why;
+    size_t count = tail->options.socket_count;
+    for (size_t i = 0; i < count; i++)
+        places[i] = (struct tail_cursor_place){tail->options.sockets[i], tail->options.after};
+    int rc = path ? tail_cursor_load(path, places, count) : TAIL_CURSOR_NONE;
+    for (size_t i = 0; i < count; i++)
+        tail->lanes[i].source.seen = places[i].cursor;
+    for (size_t i = 0; i < count && !tail->options.reader; i++)
+        tail->lanes[i].source.written = places[i].cursor;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        tail->lanes[i].source.kept = places[i].cursor;
+    if (rc == 0 || rc == TAIL_CURSOR_NONE)
+        return EXIT_DONE;
+    why = rc == TAIL_CURSOR_NO_FILE ? "is no regular file; name another"
+          : rc < 0                  ? strerror(-rc)
+          : count > 1               ? "holds no cursors with their sockets; remove it to begin anew"
+                                    : "holds no cursor; remove it to begin anew";
+    tail_say("%s: %s", path, why);
     return EXIT_USAGE;
 }
 
-static int bad_value(const char *option, const char *value, const char *wanted) {
-    fprintf(stderr, "rollcall-tail: %s: '%s' is not %s\n", option, value, wanted);
-    return bad_usage();
-}
-
-static int take_option(struct options *options, int option) {
-    char *rest;
-    switch (option) {
-    case 's':
-        options->socket = optarg;
-        return EXIT_DONE;
-    case 'f':
-        options->from = optarg;
-        if (strcmp(optarg, "now") != 0 && strcmp(optarg, "oldest") != 0)
-            return bad_value("--from", optarg, "'now' or 'oldest'");
-        return EXIT_DONE;
-    case 'a':
-        options->after = optarg;
-        if (!tail_cursor_is_valid(span_from_string(optarg)))
-            return bad_value("--after", optarg, "a cursor (<ring id>-<seq>)");
-        return EXIT_DONE;
-    case 'c':
-        options->cursor_file = optarg;
-        return EXIT_DONE;
-    case 'o':
-        options->no_follow = true;
-        return EXIT_DONE;
-    case 'g':
-        options->gaps = true;
-        return EXIT_DONE;
-    case 'n':
-        errno = 0;
-        options->lines = strtoull(optarg, &rest, 10);
-        if (errno || *rest || optarg[0] < '0' || optarg[0] > '9' || options->lines == 0)
-            return bad_value("--lines", optarg, "a whole number of at least 1");
-        return EXIT_DONE;
-    default:
-        return bad_usage();
+static int init(struct tail *tail) {
+    size_t count = tail->options.socket_count;
+    tail->lanes = calloc(count, sizeof *tail->lanes);
+    int rc = tail->lanes ? 0 : -ENOMEM;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        tail_source_init(&tail->lanes[i].source, &tail->options, tail->options.sockets[i],
+                         count > 1 ? on_one_of_many : on_only_line, tail);
+    if (rc == 0 && tail->options.format == TAIL_TEXT)
+        rc = tail_text_init(&tail->text);
+    if (rc) {
+        end_with(tail, "start", rc);
+        return EXIT_FAILED;
     }
+    const char *no_colour = getenv("NO_COLOR"), *term = getenv("TERM");
+    tail->is_terminal = isatty(STDOUT_FILENO) == 1;
+    tail->text.colour =
+        tail->is_terminal && !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
+    set_columns(tail);
+    if (tail->options.stats)
+        tail_stats_init(&tail->stats, clock_monotonic_ms());
+    return load_places(tail);
 }
 
-/* EXIT_DONE, or EXIT_USAGE after a message; *done where --help or --version was all. */
-static int parse_options(int argc, char **argv, struct options *options, bool *done) {
-    static const struct option table[] = {
-        {"socket", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
-        {"after", required_argument, NULL, 'a'},  {"cursor-file", required_argument, NULL, 'c'},
-        {"no-follow", no_argument, NULL, 'o'},    {"lines", required_argument, NULL, 'n'},
-        {"gaps", no_argument, NULL, 'g'},         {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
-    };
-    int option, rc = EXIT_DONE;
-    while (rc == EXIT_DONE && (option = getopt_long(argc, argv, "s:n:hV", table, NULL)) != -1) {
-        if (option == 'h' || option == 'V') {
-            *done = true;
-            int written = option == 'h' ? fputs(usage, stdout)
-                                        : printf("rollcall-tail %s\n", ROLLCALL_VERSION);
-            return written < 0 || fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
-        }
-        rc = take_option(options, option);
+static void deinit(struct tail *tail) {
+    for (size_t i = 0; tail->lanes && i < tail->options.socket_count; i++) {
+        tail_source_deinit(&tail->lanes[i].source);
+        tail_queue_deinit(&tail->lanes[i].queue);
     }
-    if (rc == EXIT_DONE && optind < argc) {
-        fprintf(stderr, "rollcall-tail: unexpected argument '%s'\n", argv[optind]);
-        return bad_usage();
-    }
-    if (rc == EXIT_DONE && options->from && options->after) {
-        fprintf(stderr, "rollcall-tail: --from and --after exclude each other\n");
-        return bad_usage();
-    }
-    return rc;
-}
-
-static const char *default_socket(void) {
-    const char *path = getenv("ROLLCALL_SOCKET");
-    return path && *path ? path : "/run/rollcall/events.sock";
-}
-
-/* Where to begin: --after, else the cursor file, else --from. */
-static int load_start(struct tail *tail) {
-    const struct options *options = &tail->options;
-    if (options->after)
-        snprintf(tail->cursor, sizeof tail->cursor, "%s", options->after);
-    if (options->after || !options->cursor_file)
-        return EXIT_DONE;
-    int rc = tail_cursor_load(options->cursor_file, tail->cursor);
-    if (rc == 0)
-        return EXIT_DONE;
-    tail->cursor[0] = 0;
-    if (rc == TAIL_CURSOR_NONE)
-        return EXIT_DONE;
-    complain(options->cursor_file, rc == TAIL_CURSOR_INVALID ? "holds no cursor" : strerror(-rc),
-             "remove it to begin anew");
-    return EXIT_USAGE;
-}
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* EPIPE says the same, at a place where it can be handled */
+    free(tail->lanes);
+    tail_out_deinit(&tail->out);
+    tail_text_deinit(&tail->text);
 }
 
 int main(int argc, char **argv) {
-    struct tail tail = {.options = {.socket = default_socket()}};
+    struct tail tail = {0};
     bool done = false;
-    int rc = parse_options(argc, argv, &tail.options, &done);
+    /* First, as the first socket would take the number of a stdout that is closed. */
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+        tail_say("stdout: %s; give it a place to write to", strerror(errno));
+        return EXIT_FAILED;
+    }
+    int rc = tail_options_parse(argc, argv, &tail.options, &done);
     if (rc || done)
         return rc;
-    rc = load_start(&tail);
-    if (rc)
-        return rc;
-    catch_signals();
-    tail_stream_init(&tail.stream, on_line, &tail);
-    run(&tail);
-    tail_stream_deinit(&tail.stream);
-    buf_deinit(&tail.out);
-    json_parser_free(tail.json);
-    return tail.status;
+    rc = init(&tail);
+    if (rc == 0) {
+        catch_signals();
+        run(&tail);
+        rc = tail.status;
+    }
+    deinit(&tail);
+    return rc;
 }
