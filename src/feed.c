@@ -427,14 +427,16 @@ void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms) {
 
 /* --- turns --------------------------------------------------------------------------- */
 
-/* Each reader that was in the list gets one turn, until `max_bytes` have been sent; the others are
- * the first next time. */
+/* Each reader that was in the list gets one turn, until `max_bytes` have been sent, or as much work
+ * was done; the others are behind then, and the first of these when they were so already. */
 static void give_turns(struct feed *feed, struct list *readers, size_t max_bytes) {
     struct list *end = &feed->turns_end; /* those that come into the list meanwhile are behind it */
     size_t sent = 0;
     list_append(readers, end);
     while (readers->next != end && sent < max_bytes)
         sent += reader_pump(container_of(readers->next, struct reader, turn));
+    while (readers == &feed->live && readers->next != end)
+        feed_note_behind(feed, container_of(readers->next, struct reader, turn));
     list_remove(end);
 }
 
@@ -457,7 +459,7 @@ void feed_wake(struct feed *feed) {
     if (seq == feed->woken_seq)
         return;
     feed->woken_seq = seq;
-    give_turns(feed, &feed->live, SIZE_MAX);
+    give_turns(feed, &feed->live, FEED_LIVE_BYTES);
 }
 
 /* --- the socket file ----------------------------------------------------------------- */

@@ -32,21 +32,28 @@ static struct span take_until(struct span *rest, char separator) {
     return span_trim(taken);
 }
 
-/* A weight in thousandths (RFC 9110, 12.4.2); what cannot be read counts as 1. */
+/* A weight in thousandths (RFC 9110, 12.4.2: 0 to 1, at most three decimals). One that is not so
+ * written counts as 1, as if none had been said. */
+static unsigned read_weight(struct span text) {
+    unsigned value = 0, digit_worth = 1000;
+    if (text.len == 0 || text.len > 5 || (text.ptr[0] != '0' && text.ptr[0] != '1') ||
+        (text.len > 1 && text.ptr[1] != '.'))
+        return 1000;
+    for (size_t i = 2; i < text.len; i++) {
+        unsigned digit = (unsigned char)text.ptr[i] - '0';
+        if (digit > 9)
+            return 1000;
+        digit_worth /= 10;
+        value += digit * digit_worth;
+    }
+    return text.ptr[0] == '1' ? 1000 : value;
+}
+
 static unsigned weight_of(struct span parameters) {
     while (parameters.len) {
         struct span one = take_until(&parameters, ';');
-        unsigned value = 0, digits = 1000;
-        if (one.len < 3 || (one.ptr[0] | 32) != 'q' || one.ptr[1] != '=')
-            continue;
-        if (one.ptr[2] == '1')
-            return 1000;
-        for (size_t i = 4; i < one.len && digits > 1; i++) {
-            digits /= 10;
-            if (one.ptr[i] >= '0' && one.ptr[i] <= '9')
-                value += digits * (unsigned)(one.ptr[i] - '0');
-        }
-        return value;
+        if (one.len >= 2 && (one.ptr[0] | 32) == 'q' && one.ptr[1] == '=')
+            return read_weight(span_from(one.ptr + 2, one.len - 2));
     }
     return 1000;
 }
@@ -78,9 +85,11 @@ enum feed_format feed_format_choose(struct span accept) {
             }
         }
     }
-    for (int i = 0; i < FEED_FORMATS; i++) /* of equals the first */
-        if (weight[i] > best) {
-            best = weight[i];
+    /* Of equals the one that is named most closely: who names a type and says that any other will
+     * do, means that type. Of these the first. */
+    for (int i = 0; i < FEED_FORMATS; i++)
+        if (weight[i] && 4 * weight[i] + close[i] > best) {
+            best = 4 * weight[i] + close[i];
             choice = (enum feed_format)i;
         }
     return choice;
@@ -144,7 +153,7 @@ static int append_cloudevent(const struct ring_record *record, struct span line,
     rc = rc ? rc : buf_append(out, find_behind(line, "\"id\":\""), ID_BYTES);
     rc = rc ? rc : append_text(out, "\",\"source\":\"/rollcall/");
     rc = rc ? rc : buf_append(out, line.ptr + record->endpoint_offset, record->endpoint_len);
-    rc = rc ? rc : append_text(out, "\",\"type\":\"rollcall.");
+    rc = rc ? rc : append_text(out, "\",\"type\":\"rollcall.presence.");
     rc = rc ? rc : buf_append(out, word, word_len);
     rc = rc ? rc : append_text(out, "\",\"time\":\"");
     rc = rc ? rc : buf_append(out, time.ptr, time.len);
@@ -181,7 +190,10 @@ int feed_format_gap(enum feed_format format, const struct ring *ring, const stru
         return append_sse(ring, gap->next_seq - 1, "event: gap\n", json, out);
     int rc = 0;
     if (format == FEED_CLOUDEVENTS) {
+        /* Two gaps may end at the same event: both ends make the id. */
         rc = append_text(out, "{\"specversion\":\"1.0\",\"id\":\"gap-");
+        rc = rc ? rc : buf_append(out, gap->after.ptr, gap->after.len);
+        rc = rc ? rc : append_text(out, "-");
         rc = rc ? rc : append_text(out, next);
         rc = rc ? rc
                 : append_text(out, "\",\"source\":\"/rollcall\",\"type\":\"rollcall.gap\","

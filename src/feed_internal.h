@@ -15,10 +15,12 @@
 
 enum {
     FEED_READ_BYTES = 16 * 1024,
-    FEED_CHUNK_BYTES = 64 * 1024,  /* of lines in one write; one line may be longer */
-    FEED_CHUNK_RECORDS = 4096,     /* looked at for one write, wanted or not */
-    FEED_CHUNKS_PER_TURN = 4,      /* for one reader, then it is another's turn */
-    FEED_TURN_BYTES = 1024 * 1024, /* for all that catch up, then it is the senders' turn */
+    FEED_CHUNK_BYTES = 64 * 1024,          /* of lines in one write; one line may be longer */
+    FEED_CHUNK_RECORDS = 2048,             /* looked at for one write, wanted or not */
+    FEED_CHUNKS_PER_TURN = 4,              /* for one reader, then it is another's turn */
+    FEED_TURN_BYTES = 1024 * 1024,         /* for all that catch up, then it is the senders' turn */
+    FEED_LIVE_BYTES = 4 * FEED_TURN_BYTES, /* for all at the live edge, before they catch up, too */
+    FEED_SKIP_BYTES = 256, /* an event that is filtered out takes as long as these do to be sent */
     FEED_OUT_KEEP_BYTES = 256 * 1024,
     FEED_EARLY_MAX_BYTES = 32 * 1024, /* of requests that came while an answer was under way */
     FEED_BODY_MAX_BYTES = 4096,       /* of a request */
@@ -114,7 +116,8 @@ void reader_answer_held(struct reader *reader, struct http_request *request);
 
 /* Answers GET /v1/events: 400, or a stream that has begun. */
 void reader_start_stream(struct reader *reader, struct http_request *request);
-/* Sends what the ring has for it, as much as one turn gives; returns how many bytes. */
+/* Sends what the ring has for it, as much as one turn gives; returns how many bytes that was, or
+ * was worth. */
 size_t reader_pump(struct reader *reader);
 /* Something was sent: the next heartbeat is as far away as it can be. */
 void reader_arm_beat(struct reader *reader);

@@ -51,11 +51,13 @@ enum lines {
     LINES_END,  /* the stream has ended */
 };
 
-static int append_event(struct reader *reader, const struct ring_record *record,
-                        enum lines *lines) {
+static int append_event(struct reader *reader, const struct ring_record *record, enum lines *lines,
+                        size_t *skipped) {
     struct feed *feed = reader->feed;
-    if (reader->filter && !feed_filter_matches(reader->filter, record))
+    if (reader->filter && !feed_filter_matches(reader->filter, record)) {
+        *skipped += 1;
         return 0;
+    }
     if (--reader->left == 0)
         *lines = LINES_END;
     return reader->format == FEED_NDJSON
@@ -63,8 +65,8 @@ static int append_event(struct reader *reader, const struct ring_record *record,
                : feed_format_event(reader->format, feed->ring, record, &feed->out);
 }
 
-/* Appends lines to feed->out. 0 or -ENOMEM. */
-static int append_lines(struct reader *reader, enum lines *lines) {
+/* Appends lines to feed->out; counts what it has passed by. 0 or -ENOMEM. */
+static int append_lines(struct reader *reader, enum lines *lines, size_t *skipped) {
     struct feed *feed = reader->feed;
     const struct ring_record *record;
     size_t start = feed->out.len;
@@ -75,7 +77,7 @@ static int append_lines(struct reader *reader, enum lines *lines) {
            looked_at++ < FEED_CHUNK_RECORDS) {
         switch (ring_next(feed->ring, &reader->cursor, &record)) {
         case RING_OK:
-            rc = append_event(reader, record, lines);
+            rc = append_event(reader, record, lines, skipped);
             break;
         case RING_OVERRUN:
             rc = append_overrun(reader);
@@ -94,11 +96,12 @@ static int append_lines(struct reader *reader, enum lines *lines) {
 static bool pump_once(struct reader *reader, size_t *sent) {
     struct feed *feed = reader->feed;
     enum lines lines;
-    if (append_lines(reader, &lines)) {
+    size_t skipped = 0;
+    if (append_lines(reader, &lines, &skipped)) {
         reader_fail(reader);
         return false;
     }
-    *sent += feed->out.len;
+    *sent += feed->out.len + skipped * FEED_SKIP_BYTES;
     if (lines == LINES_END) {
         reader_end_stream(reader);
         reader_finish(reader);
@@ -217,6 +220,23 @@ void reader_end_stream(struct reader *reader) {
     reader->filter = NULL;
 }
 
+/* The head is in feed->out. Where others wait for their turns, its lines wait with them: hundreds
+ * of readers may come at once. */
+static void begin_stream(struct reader *reader) {
+    struct feed *feed = reader->feed;
+    size_t sent = 0;
+    bool more = true;
+    if (list_is_empty(&feed->behind))
+        more = pump_once(reader, &sent);
+    else if (reader_send(reader))
+        reader_fail(reader);
+    if (reader->state != READER_STREAM)
+        return;
+    reader_arm_beat(reader);
+    if (more && !reader->writing)
+        feed_note_behind(feed, reader);
+}
+
 void reader_start_stream(struct reader *reader, struct http_request *request) {
     struct feed_wish wish;
     if (feed_wish_read(&wish, reader->feed->ring, &reader->feed->held, request)) {
@@ -247,9 +267,5 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
     reader->left = wish.limit;
     reader->beat_ms = 1000 * wish.heartbeat_s;
     wheel_node_init(&reader->beat, on_beat);
-    size_t sent = 0;
-    if (pump_once(reader, &sent)) /* many may come at once: the rest is for their turns */
-        feed_note_behind(reader->feed, reader);
-    else if (reader->state == READER_STREAM)
-        reader_arm_beat(reader);
+    begin_stream(reader);
 }

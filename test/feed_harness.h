@@ -134,6 +134,16 @@ static uint64_t newest(const struct world *world) {
     return ring_newest(world->ring).seq - 1;
 }
 
+/* The same numbers each time. */
+static uint64_t random_state = 88172645463325252U;
+
+static unsigned random_below(unsigned bound) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (unsigned)(random_state % bound);
+}
+
 static const char *cursor_of(const struct world *world, uint64_t seq) {
     static char text[RING_CURSOR_MAX];
     ring_format_cursor(world->ring, seq, text);

@@ -8,7 +8,7 @@ enum {
     CLIENTS = 8,
     RING_BYTES = RING_MIN_BYTES,
 #ifdef __SANITIZE_ADDRESS__
-    STEPS = 30000,
+    STEPS = 100000,
 #else
     STEPS = 1000000,
 #endif
@@ -30,6 +30,12 @@ static char kind_of(uint64_t seq) {
     return (char)('a' + seq * 2654435761U / 7 % 3);
 }
 
+/* One of five, or none. */
+static uint64_t mac_of(uint64_t seq) {
+    unsigned i = (unsigned)(seq * 2246822519U / 11 % 6);
+    return i == 5 ? UINT64_MAX : 0xdcac3da50600U + i;
+}
+
 static size_t model_line(uint64_t seq, char *dst, size_t size) {
     return (size_t)snprintf(dst, size, "{\"seq\":%llu,\"kind\":\"%c\",\"pad\":\"%*s\"}\n",
                             (unsigned long long)seq, kind_of(seq), (int)(seq * 37 % 200), "");
@@ -40,6 +46,7 @@ struct watcher {
     struct client client;
     bool connected, has_head, ended, follow;
     char kinds[4];       /* those it wants; "": all */
+    uint64_t mac;        /* likewise; 0: any */
     char after[64];      /* that it came with; "": none */
     bool foreign, ahead; /* of another ring; of an event that is not there */
     bool first;          /* nothing was told yet */
@@ -50,10 +57,11 @@ struct watcher {
 
 static struct world world;
 static struct watcher watchers[CLIENTS];
-static unsigned long told_events, told_gaps, resumed;
+static unsigned long told_events, told_gaps, told_malformed, resumed;
 
 static bool wants(const struct watcher *watcher, uint64_t seq) {
-    return !watcher->kinds[0] || strchr(watcher->kinds, kind_of(seq));
+    return (!watcher->kinds[0] || strchr(watcher->kinds, kind_of(seq))) &&
+           (!watcher->mac || watcher->mac == mac_of(seq));
 }
 
 static void append_batch(void) {
@@ -65,6 +73,7 @@ static void append_batch(void) {
         memcpy(line, text, len);
         const char *kind = strstr(text, "\"kind\":\"") + 8;
         ring_push(world.ring, &(struct ring_record){.line_len = (uint32_t)len,
+                                                    .client_mac = mac_of(ring_next_seq(world.ring)),
                                                     .kind_offset = (uint16_t)(kind - text),
                                                     .kind_len = 1});
     }
@@ -113,6 +122,7 @@ static void check_gap(struct watcher *watcher, const char *line) {
 static void check_event(struct watcher *watcher, const char *line, size_t len) {
     char expected[512];
     uint64_t seq = strtoull(line + 7, NULL, 10);
+    assert_false(watcher->first && (watcher->foreign || watcher->ahead)); /* a gap stands first */
     assert_true(seq >= watcher->next && seq <= newest(&world));
     for (uint64_t skipped = watcher->next; skipped < seq; skipped++)
         assert_false(wants(watcher, skipped));
@@ -165,6 +175,7 @@ static void check_quiet(struct watcher *watcher) {
     settle(&world, &watcher->client);
     check_lines(watcher);
     assert_true(watcher->has_head);
+    assert_false(watcher->first && (watcher->foreign || watcher->ahead));
     assert_int_equal(watcher->client.in.len, 0);
     uint64_t last = watcher->follow ? newest(&world) : watcher->at_request;
     if (watcher->left)
@@ -229,12 +240,31 @@ static void come(struct watcher *watcher, const char *resume) {
         strcat(watcher->kinds, part);
         len += snprintf(target + len, sizeof target - (size_t)len, "&kind=%s", part);
     }
+    if (pick(4) == 0) {
+        watcher->mac = 0xdcac3da50600U + pick(5);
+        len += snprintf(target + len, sizeof target - (size_t)len, "&mac=%012llX",
+                        (unsigned long long)watcher->mac);
+    }
     watcher->client = dial(&world);
     say(&watcher->client, "GET %s HTTP/1.0\r\n\r\n", target);
     /* The node reads it before anything else is appended: the model knows what it meets. */
     for (int i = 0; i < 3; i++)
         turn(&world);
     watcher->at_request = newest(&world);
+}
+
+/* Comes with what is no cursor, whatever else it asks for, and is told so. */
+static void come_malformed(void) {
+    static const char *const cursors[] = {
+        "", "17", "-", "%s", "%s-", "%s-01", "%s--1", "%s-1x", "%s-18446744073709551616"};
+    char target[256], after[64];
+    snprintf(after, sizeof after, cursors[pick(sizeof cursors / sizeof *cursors)],
+             ring_id(world.ring));
+    snprintf(target, sizeof target, "/v1/events?follow=%u&kind=a&limit=3&after=%s", pick(2), after);
+    struct answer answer = get(&world, target);
+    check_error(&answer, 400, "after: a cursor is");
+    free_answer(&answer);
+    told_malformed++;
 }
 
 /* Goes, and comes back at once behind the last line that it has read. */
@@ -268,6 +298,9 @@ static void step(void) {
         resume(watcher);
     } else if (what < 97) {
         leave(watcher);
+    } else if (what < 98) {
+        if (pick(10) == 0)
+            come_malformed();
     } else if (pick(20) == 0) { /* the ring goes round while nobody gets a turn */
         for (int i = 0; i < 300; i++)
             append_batch();
@@ -287,6 +320,7 @@ static void test_model(void **state) {
     printf("%lu steps: %llu events appended, %lu told, %lu gaps, %lu resumed\n", steps,
            (unsigned long long)newest(&world), told_events, told_gaps, resumed);
     assert_true(told_gaps > steps / 1000 && resumed > steps / 1000);
+    assert_true(told_malformed > steps / 10000);
     close_world(&world);
 }
 

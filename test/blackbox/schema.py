@@ -16,9 +16,9 @@ CLOUDEVENT = {
     "additionalProperties": False,
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "pattern": "."},
-        "source": {"type": "string", "pattern": "^[A-Za-z0-9/._~-]+$"},
-        "type": {"type": "string", "pattern": "^[A-Za-z0-9._-]+$"},
+        "id": {"type": "string", "minLength": 1},
+        "source": {"type": "string", "pattern": "^/rollcall(/[A-Za-z0-9._-]+)?$"},
+        "type": {"type": "string", "pattern": "^rollcall[.](gap|presence[.][A-Za-z0-9._-]+)$"},
         "time": {"type": "string", "pattern": RFC3339},
         "datacontenttype": {"const": "application/json"},
         "data": {"type": "object"},
@@ -34,7 +34,11 @@ TYPES = {
     "boolean": lambda v: isinstance(v, bool),
     "null": lambda v: v is None,
 }
-WORDS = {"$schema", "$id", "$defs", "title", "description", "properties"}
+NOTES = {"$schema", "$id", "$defs", "title", "description"}
+WORDS = NOTES | {
+    "$ref", "oneOf", "type", "const", "enum", "pattern", "minLength", "maxLength", "minimum",
+    "required", "minProperties", "dependentRequired", "additionalProperties", "properties", "items",
+}
 
 
 class Invalid(AssertionError):
@@ -46,59 +50,94 @@ def need(condition, where, what):
         raise Invalid("%s: %s" % (where or "(root)", what))
 
 
-def validate(value, rules, root, where=""):
-    if rules is True:
+def matches(pattern, text):
+    """Python's $ also fits in front of a last newline; a schema's (ECMA-262) does not."""
+    assert "\\$" not in pattern
+    return re.search(pattern.replace("$", r"\Z"), text)
+
+
+def same(one, other):
+    """JSON's equality: true is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def check_rules(rules):
+    """Refuses a schema with a keyword that is not known here, wherever in it."""
+    if isinstance(rules, bool):
         return
-    for word, rule in rules.items():
-        if word in WORDS:
-            continue
-        if word == "$ref":
-            target = root
-            for part in rule.removeprefix("#/").split("/"):
-                target = target[part]
-            validate(value, target, root, where)
-        elif word == "oneOf":
-            problems = []
-            for one in rule:
-                try:
-                    validate(value, one, root, where)
-                except Invalid as problem:
-                    problems.append(str(problem))
-            need(len(problems) == len(rule) - 1, where, "not one of: " + "; ".join(problems))
-        elif word == "type":
-            names = rule if isinstance(rule, list) else [rule]
-            need(any(TYPES[name](value) for name in names), where, "no %s: %r" % (rule, value))
-        elif word == "const":
-            need(value == rule and type(value) is type(rule), where, "not %r" % rule)
-        elif word == "enum":
-            need(value in rule, where, "none of %r: %r" % (rule, value))
-        elif word == "pattern":
-            need(not isinstance(value, str) or re.search(rule, value), where, "not %s: %r" % (rule, value))
-        elif word == "maxLength":
-            need(not isinstance(value, str) or len(value) <= rule, where, "longer than %d" % rule)
-        elif word == "minimum":
-            need(not TYPES["number"](value) or value >= rule, where, "below %r" % rule)
-        elif word == "required":
-            for name in rule:
-                need(not isinstance(value, dict) or name in value, where, "has no " + name)
-        elif word == "minProperties":
-            need(not isinstance(value, dict) or len(value) >= rule, where, "is empty")
-        elif word == "dependentRequired":
-            for name, others in rule.items():
-                for other in others:
-                    need(not isinstance(value, dict) or name not in value or other in value, where,
-                         "%s without %s" % (name, other))
-        elif word == "additionalProperties":
-            assert rule is False
-            for name in value if isinstance(value, dict) else ():
-                need(name in rules["properties"], where, "has " + name)
-        else:
+    for word in rules:
+        if word not in WORDS:
             raise ValueError("schema.py does not know " + word)
-    for name, rule in rules.get("properties", {}).items():
-        if isinstance(value, dict) and name in value:
-            validate(value[name], rule, root, where + "." + name)
+    if rules.get("additionalProperties", False) is not False:
+        raise ValueError("schema.py knows additionalProperties only as false")
+    parts = list(rules.get("properties", {}).values()) + list(rules.get("$defs", {}).values())
+    for part in parts + rules.get("oneOf", []) + [rules.get("items", True)]:
+        check_rules(part)
 
 
+def check_object(value, rules, root, where):
+    for name in rules.get("required", ()):
+        need(name in value, where, "has no " + name)
+    need(len(value) >= rules.get("minProperties", 0), where, "is empty")
+    for name, others in rules.get("dependentRequired", {}).items():
+        for other in others:
+            need(name not in value or other in value, where, "%s without %s" % (name, other))
+    known = rules.get("properties", {})
+    for name in value:
+        need("additionalProperties" not in rules or name in known, where, "has " + name)
+        if name in known:
+            validate(value[name], known[name], root, where + "." + name)
+
+
+def check_text(value, rules, where):
+    need("pattern" not in rules or matches(rules["pattern"], value), where,
+         "not %s: %r" % (rules.get("pattern"), value))
+    need(len(value) >= rules.get("minLength", 0), where, "too short")
+    need(len(value) <= rules.get("maxLength", len(value)), where, "too long")
+
+
+def check_one_of(value, rules, root, where):
+    problems = []
+    for one in rules:
+        try:
+            validate(value, one, root, where)
+        except Invalid as problem:
+            problems.append(str(problem))
+    need(len(problems) == len(rules) - 1, where, "not one of: " + "; ".join(problems))
+
+
+def validate(value, rules, root, where=""):
+    """Raises Invalid where the value is not what the rules (a schema in `root`) say."""
+    if isinstance(rules, bool):
+        need(rules, where, "nothing may stand here")
+        return
+    if "$ref" in rules:
+        target = root
+        for part in rules["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        validate(value, target, root, where)
+    if "oneOf" in rules:
+        check_one_of(value, rules["oneOf"], root, where)
+    if "type" in rules:
+        names = rules["type"] if isinstance(rules["type"], list) else [rules["type"]]
+        need(any(TYPES[name](value) for name in names), where, "no %s: %r" % (names, value))
+    if "const" in rules:
+        need(same(value, rules["const"]), where, "not %r" % rules["const"])
+    if "enum" in rules:
+        need(any(same(value, one) for one in rules["enum"]), where, "not one of them: %r" % value)
+    if TYPES["number"](value):
+        need(value >= rules.get("minimum", value), where, "below %r" % rules.get("minimum"))
+    if isinstance(value, str):
+        check_text(value, rules, where)
+    if isinstance(value, dict):
+        check_object(value, rules, root, where)
+    if isinstance(value, list) and "items" in rules:
+        for i, item in enumerate(value):
+            validate(item, rules["items"], root, "%s[%d]" % (where, i))
+
+
+check_rules(EVENT)
+check_rules(CLOUDEVENT)
 ORDER = list(EVENT["$defs"]["event"]["properties"])
 
 

@@ -108,6 +108,7 @@ class Formats(Filled):
                 ("text/*", stream), (cloud, cloud), ("Application/CloudEvents+JSON", cloud),
                 (ndjson + ";q=0.5, " + cloud + ";q=0.8", cloud), (stream + " ; q=0.1,*/*", ndjson),
                 ("*/*;q=0.1, " + ndjson + ";q=0, " + cloud + ";q=0", stream),
+                (stream + ", */*", stream), (ndjson + ";q=0.9, " + cloud + ";q=.5", cloud),
                 ("text/html, */*;q=0.001", ndjson), ("text/html", None), ("application/json", None),
                 (ndjson + ";q=0", None), ("application/x-ndjsonx", None), (";", None)):
             answer = get(self.node, "/v1/events?follow=0",

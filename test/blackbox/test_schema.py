@@ -48,6 +48,11 @@ class Schema(unittest.TestCase):
             {"client": {"mac": "dc:ac:3d:a5:06:b4"}}, {"client": {"os": None}}, {"client": []},
             {"ap": {"mac": "dcac3da506b4"}}, {"ap": {"ssid": "x"}}, {"location": {"lat": "1"}},
             {"venue": {"id": 7}}, {"user": {"id": 7}}, {"channel": {"occupancy": "7"}}, {"extra": {}},
+            {"user": {"visits": []}}, {"user": {"visits": {}}}, {"channel": {"joined": "a"}},
+            {"channel": {"left": [7]}}, {"channel": {"timed_out": ["a", None]}}, {"kind": ""},
+            {"received": "2026-13-05T10:12:13.456789Z"}, {"received": "2026-01-05T24:12:13.456789Z"},
+            {"time": "2026-01-32T10:12:12.900Z"}, {"time": "2026-01-05T10:12:12.900Z\n"},
+            {"id": "0" * 32 + "\n"}, {"duplicate": 1},
             {"extra": 7}, {"tenant": 7}, {"unknown": 1}, {"gap": {}},
         ]
         for change in wrong:
@@ -64,16 +69,37 @@ class Schema(unittest.TestCase):
                "reason": "overrun"}
         schema.check({"gap": gap})
         schema.check({"gap": {**gap, "lost": None, "reason": "restart"}})
-        for change in ({"lost": -1}, {"lost": "1"}, {"reason": "no"}, {"after": "17"}, {"more": 1}):
+        for change in ({"lost": -1}, {"lost": "1"}, {"reason": "no"}, {"after": "17"}, {"more": 1},
+                       {"next": "0123456789abcdef-042"}, {"next": "0123456789ABCDEF-42"}):
             with self.subTest(change), self.assertRaises(schema.Invalid):
                 schema.check({"gap": {**gap, **change}})
+
+    def test_a_word_that_is_not_known_is_an_error(self):
+        rules = copy.deepcopy(schema.EVENT)
+        schema.check_rules(rules)
+        rules["$defs"]["event"]["properties"]["channel"]["properties"]["joined"]["uniqueItems"] = True
+        with self.assertRaisesRegex(ValueError, "uniqueItems"):
+            schema.check_rules(rules)
+        for rules in ({"oneOf": [{"not": True}]}, {"items": {"format": "x"}}, {"$defs": {"a": {"if": {}}}},
+                      {"additionalProperties": {}}):
+            with self.subTest(rules), self.assertRaises(ValueError):
+                schema.check_rules(rules)
 
     def test_it_is_served(self):
         with Node() as node:
             answer = get(node, "/v1/schema")
             self.assertEqual(answer.status, 200)
             self.assertEqual(answer.headers["content-type"], "application/schema+json")
+            self.assertEqual(answer.headers["cache-control"], "max-age=3600")
             self.assertEqual(answer.json(), schema.EVENT)
+            peer = feed(node, "/v1/schema")
+            peer.response()
+            peer.send(b"HEAD /v1/schema HTTP/1.1\r\nHost: x\r\n\r\nPOST /v1/schema HTTP/1.1\r\n"
+                      b"Host: x\r\nContent-Length: 0\r\n\r\n")
+            head, refused = peer.response(head=True), peer.response()
+            self.assertEqual((head.status, int(head.headers["content-length"])), (200, len(answer.body)))
+            self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, HEAD"))
+            peer.close()
 
 
 class CloudEvents(unittest.TestCase):
@@ -100,7 +126,7 @@ class CloudEvents(unittest.TestCase):
                 self.assertEqual(line["source"], "/rollcall/" + event["endpoint"])
                 self.assertEqual(line["time"], event.get("time", event["received"]))
                 if event["kind"].replace("-", "").isalnum() and event["kind"].isascii():
-                    self.assertEqual(line["type"], "rollcall." + event["kind"])
+                    self.assertEqual(line["type"], "rollcall.presence." + event["kind"])
 
     def test_gaps(self):
         with Node() as node:
@@ -112,6 +138,26 @@ class CloudEvents(unittest.TestCase):
             schema.check_cloudevent(event)
             self.assertEqual(gap["type"], "rollcall.gap")
             self.assertEqual(gap["data"]["gap"]["reason"], "restart")
+            answer = get(node, "/v1/events?follow=0&after=0123456789abcdef-6",
+                         headers=("Accept: application/cloudevents+json",))
+            other = json.loads(answer.body.splitlines()[0])
+            self.assertEqual(other["data"]["gap"]["next"], gap["data"]["gap"]["next"])
+            self.assertNotEqual(other["id"], gap["id"])
+
+    def test_a_sender_cannot_make_a_gap(self):
+        """A topic of the sender's own choice is a kind, whatever it is."""
+        mist = "[endpoint mist]\npath = /mist\nprovider = mist\nauth = none\n"
+        words = ["gap", "presence.gap", "a b", "\n", "\u00fc", "k" * 256, "\"},{\""]
+        with Node(endpoints=mist) as node:
+            for word in words:
+                post(node, "/mist", {"topic": word, "events": [{"a": 1}]})
+            answer = get(node, "/v1/events?from=oldest&follow=0",
+                         headers=("Accept: application/cloudevents+json",))
+            lines = [json.loads(line) for line in answer.body.splitlines()]
+            self.assertEqual([line["data"]["kind"] for line in lines], words)
+            for line in lines:
+                schema.check_cloudevent(line)
+                self.assertTrue(line["type"].startswith("rollcall.presence."))
 
 
 if __name__ == "__main__":
