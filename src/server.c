@@ -114,8 +114,11 @@ static void on_connection(uv_stream_t *stream, int status) {
     struct server *server = listener->server;
     const struct config *config = server->config;
     if (status < 0) {
-        log_write(LOG_WARNING, "accept failed", "address", listener->name, "reason",
-                  uv_strerror(status), NULL);
+        static const char reason[] = "accept failed";
+        uint64_t suppressed;
+        if (log_admit(reason, &suppressed))
+            log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
+                      NULL);
         return;
     }
     listener->parked = false;
