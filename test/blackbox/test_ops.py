@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -152,6 +153,9 @@ class Admin(unittest.TestCase):
             self.assertEqual(closed, 6)
             for sock in idle:
                 sock.close()
+            deadline = time.monotonic() + DEADLINE
+            while node.fds() > fds:  # until it has seen them go, it takes no more
+                self.assertLess(time.monotonic(), deadline)
             with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
                 sock.sendall(b"\x16\x03\x01\x00\x05nonsense\r\n\r\n")
                 self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 400"))
