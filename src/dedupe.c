@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "boot_id.h"
 #include "util/buf.h"
 
 enum { WAYS = 5 };
@@ -48,7 +49,7 @@ struct head {
     char magic[8];
     uint32_t version, byte_order;
     uint32_t page_count, page_buckets;
-    char boot_id[40]; /* of the kernel that has its pages */
+    char boot_id[BOOT_ID_BYTES]; /* of the kernel that has its pages */
 };
 
 enum {
@@ -116,22 +117,13 @@ void dedupe_free(struct dedupe *dedupe) {
 /* The compiler keeps stores in order. */
 #define IN_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
-static void read_boot_id(char id[40]) {
-    memset(id, 0, 40);
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read(fd, id, 36) != 36)
-        memset(id, 0, 40);
-    if (fd >= 0)
-        close(fd);
-}
-
 static struct head make_head(const struct dedupe *dedupe) {
     struct head head = {.magic = "rollids",
                         .version = VERSION,
                         .byte_order = 1,
                         .page_count = dedupe->page_count,
                         .page_buckets = dedupe->page_buckets};
-    read_boot_id(head.boot_id);
+    boot_id_read(head.boot_id);
     return head;
 }
 
@@ -170,9 +162,10 @@ static int use_file(struct dedupe *dedupe, int fd) {
         return -errno;
     bool same = (size_t)found.st_size == bytes && pread(fd, &old, sizeof old, 0) == sizeof old &&
                 memcmp(&old, &head, sizeof head) == 0 && head.boot_id[0];
-    if (!same && (ftruncate(fd, 0) || (errno = posix_fallocate(fd, 0, (off_t)bytes))))
+    if (!same && ftruncate(fd, 0))
         return -errno;
-    int rc = map_file(dedupe, fd);
+    int rc = -posix_fallocate(fd, 0, (off_t)bytes); /* a copy may have holes */
+    rc = rc ? rc : map_file(dedupe, fd);
     if (rc)
         return rc;
     if (same) {
@@ -355,20 +348,21 @@ int dedupe_see(struct dedupe *dedupe, const uint8_t id[HASH_BYTES], uint32_t now
 void dedupe_commit(struct dedupe *dedupe) {
     const struct undo *undo = (const struct undo *)dedupe->undo.ptr;
     size_t count = dedupe->map ? dedupe->undo.len / sizeof *undo : 0;
+    IN_ORDER();
     for (size_t i = 0; i < count; i++)
         dedupe->buckets[undo[i].bucket].open = 0;
     buf_reset(&dedupe->undo, UNDO_KEEP_BYTES);
 }
 
+/* The marks of a file's open batch go when all of it is undone: whoever is killed in between has
+ * left no id that was not kept. */
 void dedupe_abort(struct dedupe *dedupe) {
-    struct undo undo;
-    while (dedupe->undo.len) { /* newest first: a place may have been written to twice */
-        dedupe->undo.len -= sizeof undo;
-        memcpy(&undo, dedupe->undo.ptr + dedupe->undo.len, sizeof undo);
+    const struct undo *all = (const struct undo *)dedupe->undo.ptr;
+    for (size_t i = dedupe->undo.len / sizeof *all; i-- > 0;) { /* a place may be there twice */
+        struct undo undo = all[i];
         struct bucket *bucket = &dedupe->buckets[undo.bucket];
         bucket->tags[undo.way] = undo.tag;
         bucket->seen_s[undo.way] = undo.seen_s;
-        bucket->open = 0;
         dedupe->ids -= undo.seen_s == 0;
         dedupe->evicted -= undo.evicted;
     }

@@ -148,6 +148,10 @@ int ring_reserve(struct ring *ring, size_t line_bytes, char **line) {
     uint64_t end = ring->open.position + ring_record_size(line_bytes);
     if (end - ring->head.position > ring->size / 2)
         return RING_TOO_LARGE;
+    /* So that nothing is overwritten that nobody was shown, nor, in a file, that around which a
+     * recovery looks for what is on disk: the end of the write-through before the last one. */
+    if (ring->deferred && end - ring->shown.position > ring->size / 2)
+        return RING_HELD;
     if (!make_room(ring, end))
         return RING_HELD;
     *line = (char *)(ring_record_at(ring, ring->open.position) + 1);
@@ -161,6 +165,7 @@ void ring_push(struct ring *ring, const struct ring_record *meta) {
     record->size = (uint32_t)ring_record_size(meta->line_len);
     record->checksum = record->place = 0;
     record->seq = ring->open.seq;
+    record->batch_index = (uint32_t)(ring->open.seq - ring->head.seq);
     if (ring->file)
         ring_file_seal(record, ring->open.position);
     index_record(ring, record->seq, ring->open.position);
@@ -188,8 +193,13 @@ void ring_set_hold(struct ring *ring, uint64_t seq) {
 
 /* --- what is on disk before it is shown ---------------------------------------------- */
 
-void ring_defer(struct ring *ring) {
+int ring_defer(struct ring *ring) {
     ring->deferred = true;
+    if (!ring->file)
+        return 0;
+    ring_file_publish(ring);
+    int rc = ring_sync(ring);
+    return rc ? rc : ring_sync(ring); /* the file then says of itself that all is on disk */
 }
 
 struct ring_cursor ring_committed(const struct ring *ring) {

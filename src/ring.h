@@ -28,9 +28,8 @@ enum {
 struct ring_record {
     uint32_t size;     /* of the whole record, header and padding included */
     uint32_t line_len; /* bytes of the line, '\n' included */
-    uint32_t checksum; /* of header and line; 0 where the ring has no file */
-    uint32_t
-        place; /* its position / 8, cut to 32 bits, likewise: a record of a lap ago has another */
+    uint32_t checksum; /* of the whole record; 0 where the ring has no file */
+    uint32_t place;    /* likewise: its position / 8, cut to 32 bits; a lap ago it was another */
     uint64_t seq;
     int64_t received_us; /* Unix time */
     uint64_t client_mac; /* 48 bits, UINT64_MAX where the event has none */
@@ -38,7 +37,7 @@ struct ring_record {
     uint16_t endpoint_offset, endpoint_len;
     uint16_t provider_offset, provider_len;
     uint16_t kind_offset, kind_len;
-    uint32_t reserved2;
+    uint32_t batch_index; /* how many records of its batch stand before it */
 };
 
 static inline struct span ring_record_line(const struct ring_record *record) {
@@ -51,7 +50,7 @@ enum ring_result {
     RING_EMPTY = 2,     /* a cursor is at the live edge */
     RING_OVERRUN = 3,   /* what the cursor points at has been overwritten */
     RING_FUTURE = 4,    /* a cursor names an event that is not there yet */
-    RING_HELD = 5,      /* what would have to make room is held: see ring_set_hold */
+    RING_HELD = 5,      /* what would have to make room is held: see ring_set_hold, ring_defer */
 };
 
 struct ring;
@@ -75,23 +74,30 @@ struct ring_recovery {
     uint64_t events;  /* readable ones */
     uint64_t skipped; /* bytes at its beginning that were being overwritten, or damaged */
     uint64_t cut;     /* events at its end that were not whole: a loss of power does that */
+    /* Events that readers have seen may be gone (power was lost, and not all was on disk). Their
+     * seqs will be given again: so the ring has a new id, and cursors of the old one get a gap. */
+    bool has_new_id;
     char reason[160]; /* RING_REPLACED: why */
     char kept[4096];
 };
 
 /* A ring in a file, which outlives the process: a shared mapping, so that what is committed is in
  * the kernel's hands at once. The ring's id and seqs go on. One process at a time (-EBUSY). The
- * file takes size_bytes and 16 KiB more, all of it reserved when it is made, so that a full disk is
- * found out here. 0 or -errno (-ENOSPC, -EACCES, -ENOENT: no such directory ...). */
+ * file takes size_bytes and 16 KiB more, all of it reserved here, so that a full disk is found out
+ * here. A file that cannot be used stays as it is until the new one is whole. 0 or -errno (-ENOSPC,
+ * -EACCES, -ENOENT: no such directory ...). ring_free writes everything through to the disk. */
 int ring_open(struct ring **ring, const char *path, size_t size_bytes,
               struct ring_recovery *recovery) MUST_CHECK;
 bool ring_has_file(const struct ring *ring);
 /* Writes what is committed through to the disk. May be called by another thread while the ring is
- * used. 0 or -errno. */
+ * used, one at a time. 0 or -errno; after an error, the next one writes everything again (the
+ * kernel takes for clean what it could not write). */
 int ring_sync(const struct ring *ring) MUST_CHECK;
 
-/* From now on, readers see only what ring_show has shown: the owner shows it when it is on disk. */
-void ring_defer(struct ring *ring);
+/* From now on, readers see only what ring_show has shown: the owner shows it when it is on disk.
+ * What has not been shown never takes more than half of the ring: more is RING_HELD. What is there
+ * already counts as shown, and is written to the disk first: 0 or -errno. */
+int ring_defer(struct ring *ring);
 /* Behind the last committed event. */
 struct ring_cursor ring_committed(const struct ring *ring);
 void ring_show(struct ring *ring, struct ring_cursor up_to);
@@ -134,7 +140,8 @@ struct ring_cursor {
     uint64_t position;
 };
 
-/* The oldest event still there (or the live edge of an empty ring), and the live edge. */
+/* The oldest event still there (or the live edge of an empty ring), and the live edge.
+ */
 struct ring_cursor ring_oldest(const struct ring *ring);
 struct ring_cursor ring_newest(const struct ring *ring);
 /* A cursor at the event of that seq. RING_OK; RING_OVERRUN when it is gone (*cursor: the oldest);

@@ -49,7 +49,7 @@ int ring_make_id(struct ring *ring) MUST_CHECK;
 
 /* --- ring_file.c --- */
 
-/* Seals a record that is complete but for this. */
+/* Seals a record that is complete but for this, and ends it with bytes of 0. */
 void ring_file_seal(struct ring_record *record, uint64_t position);
 /* Publishes tail and head: what a recovery begins with. */
 void ring_file_publish(const struct ring *ring);

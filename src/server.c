@@ -319,6 +319,11 @@ static void log_recovery(const struct server *server, const struct ring_recovery
                   file, "events", events, "lost", cut, NULL);
     else
         log_write(LOG_INFO, "ring file recovered", "file", file, "events", events, NULL);
+    if (recovery->has_new_id)
+        log_write(LOG_WARNING,
+                  "the machine stopped without writing the ring file through: events that readers "
+                  "have seen may be gone, so the ring has a new id and readers are told of a gap",
+                  "file", file, NULL);
 }
 
 static int open_ring_file(struct server *server, char *error, size_t error_len) {
@@ -330,8 +335,9 @@ static int open_ring_file(struct server *server, char *error, size_t error_len) 
     if (rc)
         return fail(error, error_len, config->ring_file, strerror(-rc));
     log_recovery(server, &recovery);
-    if (is_durable(server))
-        ring_defer(server->ring);
+    rc = is_durable(server) ? ring_defer(server->ring) : 0;
+    if (rc)
+        return fail(error, error_len, config->ring_file, strerror(-rc));
     sync_init(&server->sync, server->loop, server->ring, on_synced, server);
     return 0;
 }

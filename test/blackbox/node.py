@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 
 import schema
 
@@ -102,6 +103,12 @@ class Node:
 
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def wait_fds(self, most):
+        """Waits until it has no more than `most` open: a peer's end reaches it a little later."""
+        deadline = time.monotonic() + DEADLINE
+        while self.fds() > most:
+            assert time.monotonic() < deadline, "%d open, not %d" % (self.fds(), most)
 
 
 def tls(port, **options):

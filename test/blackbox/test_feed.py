@@ -170,7 +170,7 @@ class Heartbeats(unittest.TestCase):
             peer.until(b"\r\n\r\n")
             chunks = peer.chunks()
             next(chunks), next(chunks)
-            self.assertLessEqual(node.fds(), before + 1)
+            node.wait_fds(before + 1)
             peer.close()
 
 

@@ -160,7 +160,7 @@ class Admin(unittest.TestCase):
                 sock.sendall(b"\x16\x03\x01\x00\x05nonsense\r\n\r\n")
                 self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 400"))
             self.assertEqual(admin_get(node, "/livez")[0], 200)
-            self.assertLessEqual(node.fds(), fds + 1)
+            node.wait_fds(fds + 1)
 
     def test_it_says_that_the_node_drains(self):
         with Node(server="admin = 127.0.0.1:0\ndrain_timeout = 10m\n") as node:
