@@ -223,7 +223,8 @@ static inline bool walk_string(struct walk *w, uint32_t start) {
 
 static inline bool walk_number(struct walk *w, uint32_t start) {
     uint32_t end = walk_token_end(w);
-    if (UNLIKELY(!text_is_number(span_from(w->text + start, end - start))))
+    struct span text = span_from(w->text + start, end - start);
+    if (UNLIKELY(!text_is_plain_number(text) && !text_is_number(text)))
         return fail_at(w->error, "not a number", start);
     walk_add(w, JSON_NUMBER, 0, start, end);
     return true;

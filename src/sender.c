@@ -60,13 +60,13 @@ static bool take_text(const struct json_doc *doc, uint32_t value, unsigned field
 static bool take_number(const struct json_doc *doc, uint32_t value, unsigned field,
                         struct event *event) {
     struct span text = json_text(doc, value);
-    if (json_type(doc, value) == JSON_STRING) {
+    if (json_type(doc, value) == JSON_STRING && !text_is_plain_number(text)) {
         text = span_trim(text);
         if (is_no_number(text))
             return true;
         if (!text_is_number(text))
             return false;
-    } else if (json_type(doc, value) != JSON_NUMBER) {
+    } else if (json_type(doc, value) != JSON_NUMBER && json_type(doc, value) != JSON_STRING) {
         return false;
     }
     event_set(event, field, text);
@@ -280,11 +280,13 @@ int64_t sender_take_epoch(struct json_doc *doc, uint32_t node, unsigned *left) {
     else if (json_type(doc, node) == JSON_STRING)
         text = span_trim(sender_string(doc, node, scratch));
     int64_t time = text_parse_epoch(text);
+    if (time != TIME_NONE)
+        return time;
     bool unknown = !span_is_absent(text) &&
                    (is_no_number(text) || (text_is_number(text) && text_number_is_zero(text)));
-    if (time == TIME_NONE && !unknown)
+    if (!unknown)
         sender_untake(doc, node, left);
-    return time;
+    return TIME_NONE;
 }
 
 static bool times_agree(int64_t iso_ms, int64_t epoch_ms) {

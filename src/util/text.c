@@ -90,49 +90,41 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
                                   "50515253545556575859606162636465666768697071727374"
                                   "75767778798081828384858687888990919293949596979899";
 
+static unsigned count_digits(uint64_t value) {
+    unsigned count = 1;
+    for (; value >= 10000; value /= 10000)
+        count += 4;
+    return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 unsigned text_format_u64(uint64_t value, char *dst) {
-    char reversed[U64_TEXT_BYTES];
-    char *p = reversed + sizeof reversed;
+    unsigned len = count_digits(value);
+    char *p = dst + len;
     while (value >= 100) {
         p -= 2;
         memcpy(p, digit_pairs + 2 * (value % 100), 2);
         value /= 100;
     }
-    if (value >= 10) {
-        p -= 2;
-        memcpy(p, digit_pairs + 2 * value, 2);
-    } else {
-        *--p = (char)('0' + value);
-    }
-    unsigned len = (unsigned)(reversed + sizeof reversed - p);
-    memcpy(dst, p, len);
+    if (value >= 10)
+        memcpy(dst, digit_pairs + 2 * value, 2);
+    else
+        *dst = (char)('0' + value);
     return len;
 }
 
-/* Eight digits at a time: each nibble gets a byte of its own, and those past 9 what lies between
- * '9' + 1 and 'a' in ASCII. */
-static uint64_t hex_digits(const uint8_t bytes[4]) {
-    uint64_t x = (uint64_t)bytes[0] | (uint64_t)bytes[1] << 16 | (uint64_t)bytes[2] << 32 |
-                 (uint64_t)bytes[3] << 48;
-    x = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
-    uint64_t past_nine = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
-    return x + 0x3030303030303030 + past_nine * ('a' - '9' - 1);
-}
+#define HEX_ROW(digit)                                                                             \
+    digit "0" digit "1" digit "2" digit "3" digit "4" digit "5" digit "6" digit "7" digit          \
+          "8" digit "9" digit "a" digit "b" digit "c" digit "d" digit "e" digit "f"
+
+/* The two digits of each byte. */
+static const char hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4")
+    HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
+        HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
 
 void text_format_hex(const void *bytes, size_t len, char *dst) {
-    static const char digits[] = "0123456789abcdef";
     const uint8_t *p = bytes;
-    for (; len >= 4; len -= 4, p += 4, dst += 8) {
-        uint64_t text = hex_digits(p);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        text = __builtin_bswap64(text);
-#endif
-        memcpy(dst, &text, sizeof text);
-    }
-    for (; len; len--, p++) {
-        *dst++ = digits[*p >> 4];
-        *dst++ = digits[*p & 15];
-    }
+    for (size_t i = 0; i < len; i++)
+        memcpy(dst + 2 * i, hex_pairs + 2 * p[i], 2);
 }
 
 /* --- MAC addresses --------------------------------------------------------- */
@@ -165,13 +157,8 @@ uint64_t text_parse_mac(struct span text) {
 }
 
 void text_format_mac(uint64_t mac, char *dst) {
-    uint8_t octets[8] = {0};
-    char digits[16];
-    for (unsigned i = 0; i < 6; i++)
-        octets[i] = (uint8_t)(mac >> (40 - 8 * i));
-    text_format_hex(octets, sizeof octets, digits);
     for (unsigned i = 0; i < 6; i++) {
-        memcpy(dst + 3 * i, digits + 2 * i, 2);
+        memcpy(dst + 3 * i, hex_pairs + 2 * (mac >> (40 - 8 * i) & 255), 2);
         if (i < 5)
             dst[3 * i + 2] = ':';
     }
@@ -341,7 +328,78 @@ static bool take_date(struct span *text, int64_t *days) {
     return true;
 }
 
+/* Eight bytes at a time, the first one lowest. */
+static inline uint64_t load_le64(const char *p) {
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/* Eight bytes that should be as in `pattern`, in which a '0' stands for any digit: what they differ
+ * by from it, which of a digit is its value. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+static inline bool match_eight(const char *p, const char pattern[9], uint64_t *values) {
+    uint64_t expected = load_le64(pattern);
+    uint64_t zero = expected ^ EACH('0');              /* 0 where a digit is expected ... */
+    uint64_t other = (zero + EACH(0x7f)) & EACH(0x80); /* ... and bit 7 elsewhere */
+    uint64_t limit = EACH(0x76) + (other >> 7) * (0x7f - 0x76); /* past bit 7 with 10; with 1 */
+    *values = load_le64(p) ^ expected;
+    return !(((*values + limit) | *values) & EACH(0x80));
+}
+
+/* The two digits at that place of what match_eight has found. */
+static inline unsigned two_digits(uint64_t values, unsigned place) {
+    return (unsigned)(values >> 8 * place & 15) * 10 + (unsigned)(values >> (8 * place + 8) & 15);
+}
+
+/* Days to a date, which is nearly always that of the time before. */
+static bool find_date(const char *date, int64_t *days) {
+    enum { DATE_BYTES = 10 };
+    static char last[DATE_BYTES];
+    static int64_t last_days;
+    if (memcmp(last, date, DATE_BYTES) != 0) {
+        struct span text = span_from(date, DATE_BYTES);
+        if (!take_date(&text, &last_days)) {
+            last[0] = 0;
+            return false;
+        }
+        memcpy(last, date, DATE_BYTES);
+    }
+    *days = last_days;
+    return true;
+}
+
+/* The usual forms: "2026-01-05T10:11:12Z", the same with ".345". TIME_NONE for any other. */
+static int64_t parse_usual_iso_time(struct span text) {
+    enum { SECONDS_BYTES = 20, MS_BYTES = 24 };
+    uint64_t clock, rest;
+    int64_t days;
+    unsigned ms = 0;
+    if (text.len != SECONDS_BYTES && text.len != MS_BYTES)
+        return TIME_NONE;
+    if (text.ptr[10] != 'T' || !match_eight(text.ptr + 11, "00:00:00", &clock))
+        return TIME_NONE;
+    if (text.len == MS_BYTES) {
+        if (!match_eight(text.ptr + 16, ":00.000Z", &rest))
+            return TIME_NONE;
+        ms = (unsigned)(rest >> 32 & 15) * 100 + two_digits(rest, 5);
+    } else if (text.ptr[19] != 'Z') {
+        return TIME_NONE;
+    }
+    unsigned hour = two_digits(clock, 0), minute = two_digits(clock, 3);
+    unsigned second = two_digits(clock, 6);
+    if (hour > 23 || minute > 59 || second > 59 || !find_date(text.ptr, &days))
+        return TIME_NONE;
+    return ((days * 24 + hour) * 60 + minute) * 60 * SECOND_MS + second * SECOND_MS + ms;
+}
+
 int64_t text_parse_iso_time(struct span text) {
+    int64_t usual = parse_usual_iso_time(text);
+    if (usual != TIME_NONE)
+        return usual;
     int64_t days;
     unsigned hour;
     unsigned minute;
@@ -395,14 +453,39 @@ static struct decimal parse_decimal(struct span number) {
     return d;
 }
 
+enum { EPOCH_MS_DIGITS = 12, EPOCH_MAX_DIGITS = 15 }; /* 1e11 has 12 digits, TIME_END has 15 */
+
+/* The usual form: as many digits as a time of our days has in seconds or ms. TIME_NONE for any
+ * other. */
+static int64_t parse_usual_epoch(struct span text) {
+    enum { FEWEST = 10, MOST = 13 };
+    uint64_t values;
+    if (text.len < FEWEST || text.len > MOST || text.ptr[0] == '0' ||
+        !match_eight(text.ptr, "00000000", &values))
+        return TIME_NONE;
+    /* Neighbours are added up: eight digits, four pairs, two fours. */
+    values = values * 10 + (values >> 8);
+    values = (values & 0x00ff00ff00ff00ff) * 100 + (values >> 16 & 0x00ff00ff00ff00ff);
+    values = (values & 0x0000ffff0000ffff) * 10000 + (values >> 32 & 0x0000ffff0000ffff);
+    int64_t time = (int64_t)(uint32_t)values;
+    for (size_t i = 8; i < text.len; i++) {
+        if (!is_digit(text.ptr[i]))
+            return TIME_NONE;
+        time = time * 10 + (text.ptr[i] - '0');
+    }
+    return text.len < EPOCH_MS_DIGITS ? time * SECOND_MS : time;
+}
+
 int64_t text_parse_epoch(struct span text) {
-    enum { MS_DIGITS = 12, MAX_DIGITS = 15 }; /* 1e11 has 12 digits, TIME_END has 15 */
+    int64_t usual = parse_usual_epoch(text);
+    if (usual != TIME_NONE)
+        return usual;
     if (!text_is_number(text) || text.ptr[0] == '-')
         return TIME_NONE;
     struct decimal d = parse_decimal(text);
-    if (d.digit_count + d.exponent < MS_DIGITS)
+    if (d.digit_count + d.exponent < EPOCH_MS_DIGITS)
         d.exponent += 3; /* seconds */
-    if (d.digit_count + d.exponent > MAX_DIGITS)
+    if (d.digit_count + d.exponent > EPOCH_MAX_DIGITS)
         return TIME_NONE;
     for (; d.exponent > 0 && d.digits; d.exponent--)
         d.digits *= 10;

@@ -5,6 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "util/span.h"
 
 /* A 48-bit MAC address, first octet highest; MAC_NONE for none. */
@@ -35,6 +39,37 @@ int64_t text_parse_epoch(struct span text);
 
 /* Whether the text is exactly one JSON number (RFC 8259, 6), as senders also quote them. */
 bool text_is_number(struct span text);
+
+/* The same, in a few instructions, of a number of at most TEXT_NUMBER_PADDING bytes without an
+ * exponent; false of others, whatever they are. So many bytes from text.ptr on must be readable. */
+enum { TEXT_NUMBER_PADDING = 32 };
+
+#ifdef __SSE2__
+/* A bit for each of the 16 bytes that is a digit. */
+static inline uint64_t text_digits_of_16(const char *p) {
+    __m128i values = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8('0'));
+    __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values);
+    return (uint64_t)_mm_movemask_epi8(is_digit);
+}
+#endif
+
+static inline bool text_is_plain_number(struct span text) {
+#ifdef __SSE2__
+    if (text.len - 1 >= TEXT_NUMBER_PADDING)
+        return false;
+    uint64_t digits = text_digits_of_16(text.ptr);
+    if (text.len > 16)
+        digits |= text_digits_of_16(text.ptr + 16) << 16;
+    unsigned sign = text.ptr[0] == '-';
+    uint64_t other = ~digits & ((UINT64_C(1) << text.len) - 1) & ~(uint64_t)sign;
+    unsigned point = other ? (unsigned)__builtin_ctzll(other) : (unsigned)text.len;
+    if (point == sign || (text.ptr[sign] == '0' && point - sign > 1))
+        return false;
+    return !other || (!(other & (other - 1)) && text.ptr[point] == '.' && point + 1 < text.len);
+#else
+    return (void)text, false;
+#endif
+}
 /* Whether a JSON number is zero, however it is written (0, -0.0, 0e5). */
 bool text_number_is_zero(struct span number);
 /* An integer of up to 18 digits, optional '-'. False when it is none. */
