@@ -18,6 +18,8 @@ int buf_reserve(struct buf *buf, size_t extra) {
     size_t cap = buf->cap ? buf->cap * 2 : BUF_FIRST_BYTES;
     if (cap < need)
         cap = need;
+    if (cap > PTRDIFF_MAX)
+        return -ENOMEM;
     char *ptr = realloc(buf->ptr, cap);
     if (!ptr)
         return -ENOMEM;
