@@ -435,12 +435,15 @@ void conn_begin_turn(struct conn_shared *shared, bool bounded) {
     shared->turn_end = bounded ? position + CONN_TURN_BYTES : UINT64_MAX;
     shared->round += !shared->turn_cut; /* those that were cut off come first: same round */
     shared->turn_cut = false;
+    shared->turn_handshakes = 0;
 }
 
 /* Whether the connection has to wait for another turn. The kernel names ready sockets in the same
  * order each time: without rounds the first few would be read from over and over. */
 static bool must_wait(struct conn *conn) {
     struct conn_shared *shared = conn->shared;
+    if (!conn->established && shared->turn_handshakes >= CONN_TURN_HANDSHAKES)
+        return true; /* a flood of them costs those that are connected little */
     if (shared->turn_end == UINT64_MAX)
         return false;
     if (conn->round == shared->round)
@@ -471,6 +474,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     if (len == 0 || conn->state != CONN_OPEN)
         return;
     conn->round = conn->shared->round;
+    conn->shared->turn_handshakes += !conn->established;
     conn->shared->now_us = clock_realtime_us();
     rc = process_records(conn, buf->base, (size_t)len);
     if (rc == 0)

@@ -22,6 +22,9 @@ enum {
     /* New events in a turn of the loop, where somebody reads them: about what a reader's socket
      * takes at once. More, and readers that keep up would fall behind for want of turns. */
     CONN_TURN_BYTES = 192 * 1024,
+    /* Reads for handshakes in a turn of the loop: about a millisecond of key exchanges and
+     * signatures, for which all that are connected wait. */
+    CONN_TURN_HANDSHAKES = 4,
 };
 
 struct conn_timeouts {
@@ -49,10 +52,11 @@ struct conn_shared {
     bool durable;      /* posts are answered when their events are on disk */
     unsigned count;
     uint64_t turn_end; /* ring position past which this turn reads no more; UINT64_MAX: none */
-    uint32_t round;    /* while turns end early, nobody is read from twice in a round */
-    int64_t now_us;    /* Unix time of the read that is being worked on: when its requests came */
-    bool turn_cut;     /* somebody was not read from because this turn was full */
-    bool draining;     /* every answer is the last of its connection */
+    unsigned turn_handshakes; /* reads for handshakes in this turn */
+    uint32_t round;           /* while turns end early, nobody is read from twice in a round */
+    int64_t now_us; /* Unix time of the read that is being worked on: when its requests came */
+    bool turn_cut;  /* somebody was not read from because this turn was full */
+    bool draining;  /* every answer is the last of its connection */
     void (*on_last_closed)(void *context); /* called when count falls to 0; may be NULL */
     void *context;
     struct http_request scratch;
@@ -64,8 +68,8 @@ struct conn_shared {
 
 struct conn;
 
-/* Begins a turn of the loop that brings at most CONN_TURN_BYTES of new events (`bounded`), or any.
- */
+/* Begins a turn of the loop that brings at most CONN_TURN_BYTES of new events (`bounded`), or any,
+ * and reads CONN_TURN_HANDSHAKES times from those that are not connected yet. */
 void conn_begin_turn(struct conn_shared *shared, bool bounded);
 /* Accepts the connection that waits on the listener. `peers` and `max_per_peer` bound how many one
  * address may hold. 0; UV_E* where it was not accepted or closed at once (-EMFILE ..., -ENOMEM,
