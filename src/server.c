@@ -296,10 +296,12 @@ static void on_signal(uv_signal_t *handle, int number) {
 static int open_tls(struct server *server, char *error, size_t error_len) {
     struct tls_error tls_error = {.message = "out of memory"};
     const struct tls_files files = server_tls_files(server->config);
+    server->stamps = server_stamp_certificate(server->config);
     int rc = tls_context_new(&server->tls, &files, &tls_error);
     if (rc)
         return fail(error, error_len, "certificate", tls_error.message);
     server_check_certificate(server);
+    server_watch_certificate(server);
     return 0;
 }
 

@@ -26,6 +26,16 @@ struct listener {
     char name[INET6_ADDRSTRLEN + 10]; /* "127.0.0.1:8443", "[::1]:8443" */
 };
 
+/* Which files, as they were, a TLS context was made of; all 0 for one that is not there. */
+enum { TLS_FILE_COUNT = 3 };
+struct file_stamp {
+    uint64_t device, inode, bytes;
+    int64_t changed_s, changed_ns;
+};
+struct tls_stamps {
+    struct file_stamp files[TLS_FILE_COUNT];
+};
+
 struct server {
     uv_loop_t *loop;
     const char *config_path;
@@ -35,6 +45,8 @@ struct server {
     struct feed *feed;
     struct ingest ingest;
     struct wheel wheel;
+    struct wheel_node watch;  /* looks at the certificate's files */
+    struct tls_stamps stamps; /* of those that `tls` was made of, or that could not be used since */
     struct peers peers;
     struct conn_shared *conns;
     struct sync sync; /* where the ring has a file */
@@ -58,7 +70,14 @@ struct server {
 void server_reload(struct server *server);
 /* The configuration's limits, where connections look for them. */
 void server_set_limits(struct server *server);
+
+/* --- server_certificate.c --- */
+
 /* Logs what is wrong with the certificate: its dates, its chain. */
 void server_check_certificate(struct server *server);
+/* To be taken before the files are read: a later change then shows. */
+struct tls_stamps server_stamp_certificate(const struct config *config);
+/* From now on, files that change are read again; while they cannot be used, the last ones stay. */
+void server_watch_certificate(struct server *server);
 
 #endif

@@ -6,23 +6,6 @@
 
 #include "log.h"
 #include "server_internal.h"
-#include "util/clock.h"
-
-struct tls_files server_tls_files(const struct config *config) {
-    return (struct tls_files){config->certificate, config->private_key, config->client_ca};
-}
-
-static void on_finding(void *context, enum tls_severity severity, const char *text) {
-    const struct server *server = context;
-    (void)severity; /* it is served all the same: that may help, refusing to cannot */
-    log_write(LOG_WARNING, "certificate", "file", server->config->certificate, "reason", text,
-              NULL);
-}
-
-void server_check_certificate(struct server *server) {
-    const struct tls_check check = {clock_realtime_us() / 1000000, on_finding, server};
-    tls_context_check(server->tls, &check);
-}
 
 void server_set_limits(struct server *server) {
     const struct config *config = server->config;
@@ -36,6 +19,7 @@ void server_set_limits(struct server *server) {
 struct change {
     struct config *config;
     struct tls_context *tls;
+    struct tls_stamps stamps; /* of its files, before they were read */
     struct ingest_parts parts;
 };
 
@@ -46,6 +30,7 @@ static int prepare_change(struct server *server, struct change *change, FILE *er
     if (rc)
         return rc;
     const struct tls_files files = server_tls_files(change->config);
+    change->stamps = server_stamp_certificate(change->config);
     rc = tls_context_new(&change->tls, &files, &tls_error);
     if (rc)
         fprintf(errors, "%s\n", tls_error.message);
@@ -60,6 +45,7 @@ static void apply_change(struct server *server, struct change *change) {
     tls_context_unref(server->tls);
     config_unref(server->config);
     server->tls = change->tls; /* sessions under way keep theirs */
+    server->stamps = change->stamps;
     server->config = change->config;
     server_set_limits(server);
     feed_set_max_hold(server->feed, server->config->max_hold_ms);

@@ -33,6 +33,13 @@ def make_certificate(directory, name, issuer=None, ca=False):
     return cert, key
 
 
+def tls_any(port):
+    """A TLS connection that takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), DEADLINE))
+
+
 class Reloaded(Node):
     def rewrite(self, change):
         """Changes the file's text, sends SIGHUP, waits for what comes of it: true where it took."""
@@ -194,11 +201,8 @@ class Certificates(unittest.TestCase):
 
     def shown(self, node):
         """The certificate that a new connection is shown, as bytes."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", node.port), DEADLINE) as raw:
-            with context.wrap_socket(raw) as sock:
-                return sock.getpeercert(binary_form=True)
+        with tls_any(node.port) as sock:
+            return sock.getpeercert(binary_form=True)
 
     def test_a_new_pair_is_shown_to_new_connections(self):
         with self.node() as node:
@@ -218,6 +222,45 @@ class Certificates(unittest.TestCase):
             self.assertTrue(any(line and self.key in line and "private key" in line
                                 for line in node.log), node.log)
             self.assertEqual(self.shown(node), after)
+
+    def test_files_that_change_are_read_again(self):
+        """As certbot, and as Kubernetes, renew them: nobody sends a signal."""
+        for name in ("one", "two"):
+            os.mkdir(os.path.join(self.directory, name))
+            made = make_certificate(os.path.join(self.directory, name), "pair")
+            for path, end in zip(made, ("cert", "key")):
+                os.rename(path, os.path.join(self.directory, name, end))
+        live = os.path.join(self.directory, "live")
+        os.symlink("one", live)
+        pair = {end: os.path.join(live, end) for end in ("cert", "key")}
+        with self.node() as node:
+            self.assertTrue(node.rewrite(
+                lambda text: text.replace(CERT, pair["cert"]).replace(KEY, pair["key"])))
+            old = Peer(tls_any(node.port))
+            first = self.shown(node)
+            # A link above both.
+            os.symlink("two", live + ".new")
+            os.rename(live + ".new", live)
+            node.wait_log("certificate read again")
+            second = self.shown(node)
+            self.assertNotEqual(first, second)
+            # One file after the other: until the second is there, what was good stays.
+            make_certificate(self.directory, "third")
+            shutil.copy(os.path.join(self.directory, "third.pem"), pair["cert"])
+            node.wait_log("cannot be used: the last ones stay")
+            self.assertEqual(self.shown(node), second)
+            os.unlink(pair["key"])
+            self.assertEqual(self.shown(node), second)
+            before = len(node.log)
+            shutil.copy(os.path.join(self.directory, "third.key"), pair["key"])
+            with node.changed:
+                self.assertTrue(node.changed.wait_for(
+                    lambda: any(line is None or "certificate read again" in line
+                                for line in node.log[before:]), DEADLINE), node.log)
+            self.assertNotIn(self.shown(node), (first, second))
+            old.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(old.response().status, 200)
+            old.close()
 
     def config(self, cert, key, more=""):
         path = os.path.join(self.directory, "rollcall.conf")
