@@ -121,7 +121,7 @@ static int open_verify(struct bench *bench) {
         .socket = options->socket,
         .targets = bench->targets,
         .target_count = bench->target_count,
-        .connections = options->connections + options->idle,
+        .connections = options->connections + options->idle + options->slow,
         .base = base_of(options->seed),
         .repeats = options->repeat_percent > 0,
     };
@@ -156,6 +156,8 @@ static int open_client(struct bench *bench) {
     client_options->check_certificate = options->cacert;
     client_options->connections = options->connections;
     client_options->idle = options->idle;
+    client_options->slow = options->slow;
+    client_options->slow_rate = options->slow_rate;
     client_options->new_connections = options->new_connections;
     client_options->resume = options->resume;
     client_options->repeat_percent = options->repeat_percent;
@@ -166,7 +168,7 @@ static int open_client(struct bench *bench) {
     client_options->base = base_of(options->seed);
     client_options->rate = options->rate;
     client_options->verify = bench->verify;
-    raise_fd_limit(options->connections + options->idle);
+    raise_fd_limit(options->connections + options->idle + options->slow);
     bench->client = calloc(1, sizeof *bench->client);
     if (!bench->client || uv_timer_init(&bench->loop, &bench->progress) ||
         uv_signal_init(&bench->loop, &bench->interrupt) ||
@@ -181,14 +183,10 @@ static int open_client(struct bench *bench) {
     return EXIT_DONE;
 }
 
-/* Brings all connections up, the idle ones last: what these take is seen in the server's memory. */
-static void connect_all(struct bench *bench) {
+/* What they take is seen in the server's memory. */
+static void connect_idle(struct bench *bench) {
     struct client *client = bench->client;
     struct usage usage = {0};
-    while (!client_is_connected(client) && !client->stopping)
-        uv_run(&bench->loop, UV_RUN_ONCE);
-    if (!bench->options.idle)
-        return;
     if (bench->options.pid && usage_read(bench->options.pid, &usage))
         bench->report.idle_before_kib = usage.rss_kib;
     client_open_idle(client);
@@ -196,6 +194,17 @@ static void connect_all(struct bench *bench) {
         uv_run(&bench->loop, UV_RUN_ONCE);
     if (bench->options.pid && usage_read(bench->options.pid, &usage))
         bench->report.idle_after_kib = usage.rss_kib;
+}
+
+static void connect_all(struct bench *bench) {
+    struct client *client = bench->client;
+    while (!client_is_connected(client) && !client->stopping)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    if (bench->options.idle)
+        connect_idle(bench);
+    client_open_slow(client);
+    while (!client_is_trickling(client) && !client->stopping)
+        uv_run(&bench->loop, UV_RUN_ONCE);
 }
 
 /* CPU time counts from the end of the handshakes and of the warm-up. */
@@ -253,6 +262,7 @@ static void clear_progress(void) {
 static bool run(struct bench *bench) {
     struct report *report = &bench->report;
     run_load(bench);
+    client_close_slow(bench->client);
     if (bench->verify)
         await_lines(bench);
     clear_progress();

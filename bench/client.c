@@ -25,7 +25,7 @@ static void begin_post(struct client_conn *conn, uint64_t planned_ns) {
     conn->under_way = true;
     conn->sent = false;
     conn->planned_ns = planned_ns;
-    conn->counted = !conn->idle && planned_ns >= client->measure_ns;
+    conn->counted = conn->role == CLIENT_MEASURED && planned_ns >= client->measure_ns;
     client->under_way++;
 }
 
@@ -92,7 +92,11 @@ static void open_idle(struct client *client) {
 
 void client_note_ready(struct client_conn *conn, uint64_t now_ns) {
     struct client *client = conn->client;
-    if (conn->idle)
+    if (conn->role == CLIENT_SLOW) {
+        slow_note_ready(conn, now_ns);
+        return;
+    }
+    if (conn->role == CLIENT_IDLE)
         begin_post(conn, now_ns);
     if (conn->under_way)
         conn_send_post(conn, now_ns);
@@ -138,7 +142,7 @@ static void count_answer(struct client_conn *conn, int status, struct span body,
  */
 static bool choose_repeat(struct client_conn *conn) {
     struct client *client = conn->client;
-    if (conn->repeating || conn->idle)
+    if (conn->repeating || conn->role == CLIENT_IDLE)
         return false;
     client->repeat_sum += client->options->repeat_percent;
     if (client->repeat_sum < 100)
@@ -148,7 +152,7 @@ static bool choose_repeat(struct client_conn *conn) {
 }
 
 static void end_connection(struct client_conn *conn, bool announced) {
-    if (!conn->client->options->new_connections || conn->idle) {
+    if (!conn->client->options->new_connections || conn->role == CLIENT_IDLE) {
         conn_close(conn);
     } else if (announced || conn->ending) {
         conn->over = true; /* whoever closes first has to remember the ports: not this side */
@@ -160,6 +164,10 @@ static void end_connection(struct client_conn *conn, bool announced) {
 void client_note_answer(struct client_conn *conn, const struct answer *answer, struct span body) {
     struct client *client = conn->client;
     uint64_t now_ns = uv_hrtime();
+    if (conn->role == CLIENT_SLOW) {
+        slow_note_answer(conn, answer);
+        return;
+    }
     count_answer(conn, answer->status, body, now_ns);
     client->under_way--;
     conn->under_way = false;
@@ -171,13 +179,14 @@ void client_note_answer(struct client_conn *conn, const struct answer *answer, s
         if (!conn->repeating)
             conn->first += observations_of(conn);
     }
-    if (conn->idle)
+    bool idle = conn->role == CLIENT_IDLE;
+    if (idle)
         park(conn);
     /* Who answers before the whole post has left (a 413) has stopped reading, or will close. */
     if (answer->close || conn->ending || conn->writing ||
-        (client->options->new_connections && !conn->idle))
+        (client->options->new_connections && !idle))
         end_connection(conn, answer->close);
-    else if (!conn->idle && !client_send_next(conn, now_ns))
+    else if (!idle && !client_send_next(conn, now_ns))
         list_append(&client->ready, &conn->link);
     if (conn->parked)
         client->figures.idle_lost += conn->closing;
@@ -202,7 +211,9 @@ static bool is_nobody_there(const struct client *client) {
 
 void client_note_closed(struct client_conn *conn) {
     struct client *client = conn->client;
-    if (conn->idle) {
+    if (conn->role == CLIENT_SLOW)
+        return; /* its next turn opens it again */
+    if (conn->role == CLIENT_IDLE) {
         client->idle_parked += !conn->parked; /* no more is to be waited for */
         conn->parked = true;
         payload_deinit(&conn->payload);
@@ -266,6 +277,7 @@ static void on_tick(uv_timer_t *timer) {
         give_up_late(client, now_ns);
     if (client->idle_opened)
         open_idle(client);
+    slow_turn(client, now_ns);
     if (!client->start_ns || client->stopping)
         return;
     if (!client->measuring && now_ns >= client->measure_ns) {
@@ -278,19 +290,30 @@ static void on_tick(uv_timer_t *timer) {
     }
 }
 
+static unsigned conn_count(const struct client *client) {
+    return client->options->connections + client->options->idle + client->options->slow;
+}
+
+static enum client_role role_of(const struct client *client, unsigned index) {
+    unsigned measured = client->options->connections;
+    if (index < measured)
+        return CLIENT_MEASURED;
+    return index < measured + client->options->idle ? CLIENT_IDLE : CLIENT_SLOW;
+}
+
 static int init_conns(struct client *client) {
     const struct client_options *options = client->options;
-    client->conns = calloc((size_t)options->connections + options->idle, sizeof *client->conns);
+    client->conns = calloc(conn_count(client), sizeof *client->conns);
     if (!client->conns)
         return UV_ENOMEM;
-    for (unsigned i = 0; i < options->connections + options->idle; i++) {
+    for (unsigned i = 0; i < conn_count(client); i++) {
         struct client_conn *conn = &client->conns[i];
         conn->client = client;
         conn->index = i;
         conn->first = options->base;
-        conn->idle = i >= options->connections;
+        conn->role = role_of(client, i);
         list_init(&conn->link);
-        if (conn->idle)
+        if (conn->role != CLIENT_MEASURED)
             continue;
         int rc = payload_init(&conn->payload, &options->targets[i % options->target_count], i);
         if (rc)
@@ -334,8 +357,10 @@ bool client_is_idling(const struct client *client) {
 /* Errors and what is counted with them go on; all else begins anew. */
 static void reset_figures(struct client *client) {
     struct client_figures old = client->figures;
-    client->figures = (struct client_figures){
-        .refused = old.refused, .reconnects = old.reconnects, .idle_lost = old.idle_lost};
+    client->figures = (struct client_figures){.refused = old.refused,
+                                              .reconnects = old.reconnects,
+                                              .idle_lost = old.idle_lost,
+                                              .slow = old.slow};
     for (int i = 0; i < CLIENT_ERRORS; i++)
         client->figures.errors[i] = old.errors[i];
     histogram_reset(&client->latency);
@@ -385,15 +410,13 @@ void client_close(struct client *client) {
         uv_close((uv_handle_t *)&client->tick, NULL);
     if (client->prepare.data && !uv_is_closing((uv_handle_t *)&client->prepare))
         uv_close((uv_handle_t *)&client->prepare, NULL);
-    for (unsigned i = 0; client->conns && i < client->options->connections + client->options->idle;
-         i++)
+    for (unsigned i = 0; client->conns && i < conn_count(client); i++)
         if (client->conns[i].client)
             conn_close(&client->conns[i]);
 }
 
 void client_deinit(struct client *client) {
-    for (unsigned i = 0; client->conns && i < client->options->connections + client->options->idle;
-         i++) {
+    for (unsigned i = 0; client->conns && i < conn_count(client); i++) {
         payload_deinit(&client->conns[i].payload);
         SSL_SESSION_free(client->conns[i].session);
     }

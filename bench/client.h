@@ -3,7 +3,8 @@
  * whichever connection is free, and their latency counts from when they were due.
  *
  * Connections are kept alive, or there is a new one for each post. Beside them there may be idle
- * ones, which have posted once.
+ * ones, which have posted once, and slow ones, whose posts trickle (client_slow.c); these are
+ * counted apart, and nothing that becomes of them is an error.
  *
  * A lost connection is opened again, its post counted as an error and not sent again: nobody knows
  * whether it was taken. A post that was refused goes out again, as a sender's retry. */
@@ -25,6 +26,8 @@
 #include "verify.h"
 
 enum {
+    CLIENT_SLOW_SLOTS = 10, /* slow connections take turns, so that they do not send all at once: */
+    CLIENT_SLOT_MS = 10,    /* each sends what it may ten times a second */
     CLIENT_READ_BYTES = 64 * 1024,
     CLIENT_KEEP_BYTES =
         256 * 1024,     /* of what waited for the socket: a post of 1,000 observations */
@@ -45,6 +48,8 @@ struct client_options {
     unsigned target_count;
     unsigned connections;
     unsigned idle;           /* connections beside these */
+    unsigned slow;           /* and beside those */
+    unsigned slow_rate;      /* bytes a second that each of them sends */
     bool new_connections;    /* one for each post; latency counts from the TCP connect */
     bool resume;             /* of these, TLS sessions: without a whole handshake */
     unsigned repeat_percent; /* of the posts are sent again, byte by byte, after their answer */
@@ -54,7 +59,7 @@ struct client_options {
     uint64_t warmup_ns;      /* before either begins: sent, but not counted */
     uint64_t timeout_ns;     /* for an answer, or for a connection to come up */
     uint64_t base;           /* the first observation's number */
-    struct verify *verify;   /* or NULL; of connections + idle connections */
+    struct verify *verify;   /* or NULL; of connections + idle + slow connections */
 };
 
 enum client_error {
@@ -64,6 +69,18 @@ enum client_error {
     CLIENT_TIMEOUT, /* no answer in time */
     CLIENT_INVALID, /* an answer that is none */
     CLIENT_ERRORS,
+};
+
+/* What came of the slow connections' posts, from their opening until the end of the run. */
+struct client_slow_figures {
+    uint64_t begun;
+    uint64_t answered;   /* 2xx */
+    uint64_t timed_out;  /* 408: the server's deadline */
+    uint64_t refused;    /* other answers */
+    uint64_t lost;       /* the connection ended, or stayed silent, without an answer */
+    uint64_t unfinished; /* at the end of the run */
+    uint64_t connect;    /* connections that would not come up */
+    uint64_t bytes;      /* of posts, without TLS */
 };
 
 /* Of the measured part; but errors and refusals, which never go under, of all. */
@@ -79,16 +96,20 @@ struct client_figures {
     uint64_t accepted, duplicates; /* events, as the node counts them; only with repeat_percent */
     uint64_t unsent;               /* due before the end (open loop), but no connection was free */
     uint64_t idle_lost;            /* idle connections that the server has closed */
-    uint64_t bytes_out, bytes_in;  /* on the wire */
+    uint64_t bytes_out, bytes_in;  /* on the wire, without the slow connections' */
+    struct client_slow_figures slow;
 };
 
 struct client {
     uv_loop_t *loop;
     const struct client_options *options;
-    struct client_conn *conns; /* owned; the idle ones behind the others */
+    struct client_conn *conns; /* owned; the idle and the slow ones behind the others */
     unsigned open;             /* connections whose handle is not closed, without idle ones */
     unsigned established;      /* of these */
     unsigned idle_opened, idle_parked;
+    unsigned slow_opened, slow_tried; /* tried: came up once, or did not */
+    unsigned slow_slot;
+    uint64_t slow_slot_ns;
     struct list ready; /* nothing under way */
     unsigned under_way;
     uv_timer_t tick;
@@ -123,6 +144,11 @@ bool client_is_connected(const struct client *client);
 /* Opens the idle ones; run the loop until client_is_idling. */
 void client_open_idle(struct client *client);
 bool client_is_idling(const struct client *client);
+/* Opens the slow ones, each of which posts at once; run the loop until client_is_trickling. */
+void client_open_slow(struct client *client);
+bool client_is_trickling(const struct client *client);
+/* They post no more, and are closed. */
+void client_close_slow(struct client *client);
 /* Begins to post, with figures from zero; run the loop until client_is_done. May be called again
  * then. */
 void client_begin(struct client *client);

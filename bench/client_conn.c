@@ -36,7 +36,7 @@ void conn_flush(struct client_conn *conn) {
     uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
     int sent = 0;
     if (out->len && !conn->closing) {
-        if (client->measuring)
+        if (client->measuring && conn->role != CLIENT_SLOW)
             client->figures.bytes_out += out->len;
         if (!conn->writing)
             sent = uv_try_write((uv_stream_t *)&conn->tcp, &buf, 1);
@@ -50,6 +50,11 @@ void conn_flush(struct client_conn *conn) {
     out->len = 0;
 }
 
+void conn_write(struct client_conn *conn, const char *data, size_t len) {
+    if (tls_session_write(&conn->tls, &conn->client->net_out, data, len))
+        conn_break(conn, CLIENT_BROKEN);
+}
+
 void conn_send_post(struct client_conn *conn, uint64_t now_ns) {
     struct client *client = conn->client;
     if (!conn->repeating)
@@ -58,9 +63,7 @@ void conn_send_post(struct client_conn *conn, uint64_t now_ns) {
     conn->sent_ns = now_ns;
     if (client->options->verify)
         verify_note_sent(client->options->verify, conn->index, conn->first, now_ns);
-    if (tls_session_write(&conn->tls, &client->net_out, conn->payload.text.ptr,
-                          conn->payload.text.len))
-        conn_break(conn, CLIENT_BROKEN);
+    conn_write(conn, conn->payload.text.ptr, conn->payload.text.len);
 }
 
 /* --- receiving ---------------------------------------------------------------------------------
@@ -96,8 +99,8 @@ static void note_established(struct client_conn *conn) {
         return;
     uint64_t now_ns = uv_hrtime();
     conn->established = true;
-    client->established += !conn->idle;
-    if (client->measuring) {
+    client->established += conn->role == CLIENT_MEASURED;
+    if (client->measuring && conn->role == CLIENT_MEASURED) {
         client->figures.handshakes++;
         client->figures.resumed += tls_session_was_resumed(&conn->tls);
         histogram_add(&client->handshake, now_ns - conn->opened_ns);
@@ -123,7 +126,7 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
         conn_break(conn, CLIENT_BROKEN);
         return;
     }
-    if (client->measuring)
+    if (client->measuring && conn->role != CLIENT_SLOW)
         client->figures.bytes_in += (uint64_t)len;
     if (conn->over)
         return; /* the server's last words: the end of TCP is what counts */
@@ -150,7 +153,7 @@ static void on_closed(uv_handle_t *handle) {
     tls_session_deinit(&conn->tls);
     buf_deinit(&conn->answer);
     buf_deinit(&conn->pending);
-    if (!conn->idle) {
+    if (conn->role == CLIENT_MEASURED) {
         client->open--;
         client->established -= conn->established;
     }
@@ -183,6 +186,11 @@ void conn_break(struct client_conn *conn, enum client_error error) {
     struct client *client = conn->client;
     if (conn->closing)
         return;
+    if (conn->role == CLIENT_SLOW) {
+        slow_note_broken(conn);
+        conn_close(conn);
+        return;
+    }
     if (!conn->established)
         error = CLIENT_CONNECT;
     else if (error == CLIENT_BROKEN && !conn->under_way)
@@ -260,7 +268,7 @@ void conn_open(struct client_conn *conn) {
     conn->opened_ns = uv_hrtime();
     list_init(&conn->link);
     (void)uv_tcp_init(client->loop, &conn->tcp); /* never fails: the socket comes with connect */
-    client->open += !conn->idle;
+    client->open += conn->role == CLIENT_MEASURED;
     conn->tcp.data = conn->connect.data = conn->write.data = conn;
     int rc = tls_session_init(&conn->tls, client->options->tls);
     rc = rc ? rc : set_name(conn);

@@ -1,9 +1,16 @@
-/* What client.c (which post is due when) and client_conn.c (connections) share. */
+/* What client.c (which post is due when), client_slow.c (slow ones) and client_conn.c (connections)
+ * share. */
 #ifndef ROLLCALL_BENCH_CLIENT_INTERNAL_H
 #define ROLLCALL_BENCH_CLIENT_INTERNAL_H
 
 #include "answer.h"
 #include "client.h"
+
+enum client_role {
+    CLIENT_MEASURED,
+    CLIENT_IDLE, /* posts once, then only stays */
+    CLIENT_SLOW,
+};
 
 struct client_conn {
     uv_tcp_t tcp;
@@ -25,8 +32,12 @@ struct client_conn {
     bool writing;
     bool ending; /* the server sends no more after the answer at hand */
     bool over;   /* the post was answered; the server is to close */
-    bool idle;   /* posts once, then only stays */
-    bool parked; /* has done so */
+    enum client_role role;
+    bool parked; /* an idle one has posted */
+    /* Of a slow one: */
+    bool tried;
+    size_t trickled;            /* bytes of the post under way that were sent */
+    uint64_t begun_ns, wait_ns; /* of the post under way; not to be opened before */
 };
 
 /* --- client.c --- */
@@ -42,10 +53,20 @@ void client_note_given_up(struct client_conn *conn);
 /* Its handle is closed, and it may be opened again. */
 void client_note_closed(struct client_conn *conn);
 
+/* --- client_slow.c --- */
+
+/* Whatever is due by then. */
+void slow_turn(struct client *client, uint64_t now_ns);
+void slow_note_ready(struct client_conn *conn, uint64_t now_ns);
+void slow_note_answer(struct client_conn *conn, const struct answer *answer);
+/* It is about to be closed, not by an answer's leave. */
+void slow_note_broken(struct client_conn *conn);
+
 /* --- client_conn.c --- */
 
 void conn_open(struct client_conn *conn);
-/* Encrypts the post to client->net_out; conn_flush sends that. */
+/* Encrypts that to client->net_out; conn_flush sends it. */
+void conn_write(struct client_conn *conn, const char *data, size_t len);
 void conn_send_post(struct client_conn *conn, uint64_t now_ns);
 void conn_flush(struct client_conn *conn);
 void conn_break(struct client_conn *conn, enum client_error error);

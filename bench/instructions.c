@@ -2,10 +2,10 @@
  * instructions an operation takes does not depend on what else the machine does. Not a test of
  * speed: bench/instructions runs it under callgrind and compares with bench/instructions.txt.
  *
- * usage: instructions CERTIFICATE KEY    (working directory: the source root)
+ * usage: instructions [CERTIFICATE KEY]    (working directory: the source root)
  *
- * Prints "key WORDS", what the figures depend on, then for each call of run_path "NAME COUNT": how
- * many operations it ran. */
+ * Prints "key WORDS", what the figures depend on; without arguments, that is all. Then for each
+ * call of run_path "NAME COUNT": how many operations it ran. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,17 +323,15 @@ static void print_key(void) {
 #if defined __x86_64__
     cpu = __builtin_cpu_supports("avx2") ? "x86_64+avx2" : "x86_64";
 #endif
-#if defined __OPTIMIZE__
-    printf("key %s cc-%s optimized\n", cpu, __VERSION__);
-#else
-    printf("key %s cc-%s plain\n", cpu, __VERSION__);
-#endif
+    printf("key %s cc-%s %s\n", cpu, __VERSION__, BENCH_FLAGS);
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3)
-        die("usage: instructions CERTIFICATE KEY");
+    if (argc != 1 && argc != 3)
+        die("usage: instructions [CERTIFICATE KEY]");
     print_key();
+    if (argc == 1)
+        return 0;
     measure_posts(argv[1], argv[2]);
     measure_samples();
     measure_ring();

@@ -34,6 +34,8 @@ static const char usage[] =
     "      --new-connections   a connection for each post; latency counts from its TCP connect\n"
     "      --resume            of these, TLS sessions: without a whole handshake\n"
     "      --idle N            N idle connections beside, which have posted once\n"
+    "      --slow N[:BYTES]    N slow connections beside, whose posts trickle, BYTES a second\n"
+    "                          each (100); what became of these is said apart, and is no error\n"
     "\n"
     "What:\n"
     "      --sender NAME       aerohive, bt, pubnub, pubnub-flat, meraki, meraki-v3, mist or json\n"
@@ -202,6 +204,7 @@ enum {
     OPTION_NEW_CONNECTIONS,
     OPTION_RESUME,
     OPTION_IDLE,
+    OPTION_SLOW,
     OPTION_ALSO,
     OPTION_REPEAT,
     OPTION_SVG,
@@ -215,6 +218,22 @@ static int take_number(unsigned *target, const char *name, uint64_t max) {
         return bad_usage("%s: '%s' is not a number from 1 to %llu", name, optarg,
                          (unsigned long long)max);
     *target = (unsigned)value;
+    return EXIT_DONE;
+}
+
+/* N[:BYTES] */
+static int take_slow(struct options *options) {
+    char digits[16];
+    uint64_t count, rate = OPTIONS_SLOW_RATE;
+    size_t len = strcspn(optarg, ":");
+    snprintf(digits, sizeof digits, "%.*s", (int)len, optarg);
+    if (len >= sizeof digits || !parse_number(digits, 1, PAYLOAD_MAX_CONNECTIONS - 1, &count) ||
+        (optarg[len] && !parse_number(optarg + len + 1, 1, OPTIONS_MAX_SLOW_RATE, &rate)))
+        return bad_usage("--slow: '%s' is not N or N:BYTES, of at most %d connections and %d bytes "
+                         "a second",
+                         optarg, PAYLOAD_MAX_CONNECTIONS - 1, OPTIONS_MAX_SLOW_RATE);
+    options->slow = (unsigned)count;
+    options->slow_rate = (unsigned)rate;
     return EXIT_DONE;
 }
 
@@ -330,6 +349,8 @@ static int take_option(struct options *options, int option) {
         return take_time(&options->p99_ns, "--p99");
     case OPTION_IDLE:
         return take_number(&options->idle, "--idle", PAYLOAD_MAX_CONNECTIONS - 1);
+    case OPTION_SLOW:
+        return take_slow(options);
     case OPTION_REPEAT:
         return take_number(&options->repeat_percent, "--repeat", 100);
     case OPTION_FIND_MAX:
@@ -369,8 +390,9 @@ static int check_together(const struct options *options) {
     if (payload_shapes[options->sender].single && options->observations > 1)
         return bad_usage("--observations: the %s sender posts one document at a time",
                          payload_shapes[options->sender].name);
-    if (options->connections + options->idle > PAYLOAD_MAX_CONNECTIONS)
-        return bad_usage("--idle: not more than %d connections in all", PAYLOAD_MAX_CONNECTIONS);
+    if (options->connections + options->idle + options->slow > PAYLOAD_MAX_CONNECTIONS)
+        return bad_usage("%s: not more than %d connections in all",
+                         options->slow ? "--slow" : "--idle", PAYLOAD_MAX_CONNECTIONS);
     if (options->resume && !options->new_connections)
         return bad_usage("--resume is of no use without --new-connections");
     return EXIT_DONE;
@@ -381,8 +403,9 @@ static int check_search(struct options *options) {
         return bad_usage("--find-max and --p99 need each other");
     if (!options->find_max)
         return EXIT_DONE;
-    if (options->requests != UINT64_MAX || options->verify || options->svg || options->hdr)
-        return bad_usage("--find-max excludes --requests, --verify, --svg and --hdr");
+    if (options->requests != UINT64_MAX || options->verify || options->svg || options->hdr ||
+        options->slow)
+        return bad_usage("--find-max excludes --requests, --verify, --slow, --svg and --hdr");
     if (options->rate == 0)
         options->rate = 1000;
     if (options->duration_ns == UINT64_MAX)
@@ -448,6 +471,7 @@ int options_parse(struct options *options, int argc, char **argv, bool *done) {
         {"new-connections", no_argument, NULL, OPTION_NEW_CONNECTIONS},
         {"resume", no_argument, NULL, OPTION_RESUME},
         {"idle", required_argument, NULL, OPTION_IDLE},
+        {"slow", required_argument, NULL, OPTION_SLOW},
         {"also", required_argument, NULL, OPTION_ALSO},
         {"repeat", required_argument, NULL, OPTION_REPEAT},
         {"svg", required_argument, NULL, OPTION_SVG},

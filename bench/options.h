@@ -11,7 +11,9 @@
 enum {
     OPTIONS_MAX_HEADER_BYTES = 64 * 1024,
     OPTIONS_MAX_SECRET_BYTES = 1024,
-    OPTIONS_MAX_ALSO = 15
+    OPTIONS_MAX_ALSO = 15,
+    OPTIONS_SLOW_RATE = 100, /* a post of three observations in some ten seconds */
+    OPTIONS_MAX_SLOW_RATE = 1000000
 };
 
 /* A further sender, at another path of the same node. */
@@ -24,7 +26,8 @@ struct options {
     char host[256], path[2048];
     char authority[264]; /* host and port as the URL has them: the Host field's value */
     unsigned short port;
-    unsigned connections, idle;
+    unsigned connections, idle, slow;
+    unsigned slow_rate;    /* bytes a second, of each slow one */
     unsigned observations; /* 0: as many as each sender usually posts */
     unsigned repeat_percent;
     uint64_t requests;    /* UINT64_MAX: by time */

@@ -72,7 +72,21 @@ static void print_verify(FILE *out, const struct verify *verify) {
 static const char *const error_names[CLIENT_ERRORS] = {"connect", "broken", "closed", "timeout",
                                                        "invalid"};
 
-static void print_answers(FILE *out, const struct client_figures *figures) {
+static void print_slow(FILE *out, const struct report *report) {
+    const struct client_slow_figures *slow = &report->client->figures.slow;
+    fprintf(out,
+            "%-22s  %u at %u bytes/s: %llu posts begun, %llu answered, %llu closed by the server's "
+            "deadline, %llu refused, %llu lost, %llu unfinished\n",
+            "slow connections", report->options->slow, report->options->slow_rate,
+            (unsigned long long)slow->begun, (unsigned long long)slow->answered,
+            (unsigned long long)slow->timed_out, (unsigned long long)slow->refused,
+            (unsigned long long)slow->lost, (unsigned long long)slow->unfinished);
+    if (slow->connect)
+        fprintf(out, "%-22s  %llu would not come up\n", "", (unsigned long long)slow->connect);
+}
+
+static void print_answers(FILE *out, const struct report *report) {
+    const struct client_figures *figures = &report->client->figures;
     fprintf(out, "%-22s", "answers");
     for (int i = 0; i < 1000; i++)
         if (figures->by_code[i])
@@ -93,6 +107,8 @@ static void print_answers(FILE *out, const struct client_figures *figures) {
     if (figures->idle_lost)
         fprintf(out, "%-22s  %llu were closed by the server\n", "idle connections",
                 (unsigned long long)figures->idle_lost);
+    if (report->options->slow)
+        print_slow(out, report);
     if (figures->unsent)
         fprintf(out, "%-22s  %llu posts were due, but no connection was free\n", "not sent",
                 (unsigned long long)figures->unsent);
@@ -112,7 +128,7 @@ void report_print(const struct report *report, FILE *out) {
             per_second(figures->observations, seconds),
             per_second(figures->bytes_out, seconds) / 1e6,
             per_second(figures->bytes_in, seconds) / 1e6);
-    print_answers(out, figures);
+    print_answers(out, report);
     if (options->rate > 0) {
         print_latency(out, "latency from planned", &client->latency);
         print_latency(out, "latency from sent", &client->service);
@@ -179,6 +195,19 @@ static void print_json_answers(FILE *out, const struct client_figures *figures) 
             (unsigned long long)figures->duplicates, (unsigned long long)figures->idle_lost);
 }
 
+static void print_json_slow(FILE *out, const struct report *report) {
+    const struct client_slow_figures *slow = &report->client->figures.slow;
+    fprintf(out,
+            ",\"slow\":{\"connections\":%u,\"bytes_per_s\":%u,\"begun\":%llu,\"answered\":%llu,"
+            "\"timed_out\":%llu,\"refused\":%llu,\"lost\":%llu,\"unfinished\":%llu,"
+            "\"connect\":%llu,\"bytes\":%llu}",
+            report->options->slow, report->options->slow_rate, (unsigned long long)slow->begun,
+            (unsigned long long)slow->answered, (unsigned long long)slow->timed_out,
+            (unsigned long long)slow->refused, (unsigned long long)slow->lost,
+            (unsigned long long)slow->unfinished, (unsigned long long)slow->connect,
+            (unsigned long long)slow->bytes);
+}
+
 static void print_json_verify(FILE *out, const struct verify *verify) {
     const struct verify_figures *v = &verify->figures;
     fprintf(out,
@@ -210,6 +239,8 @@ void report_print_json(const struct report *report, FILE *out) {
     fprintf(out, ",\"bytes_out\":%llu,\"bytes_in\":%llu", (unsigned long long)figures->bytes_out,
             (unsigned long long)figures->bytes_in);
     print_json_answers(out, figures);
+    if (report->options->slow)
+        print_json_slow(out, report);
     print_json_latency(out, "latency_ns", &client->latency);
     print_json_latency(out, "service_ns", open_loop ? &client->service : &client->latency);
     if (figures->handshakes)

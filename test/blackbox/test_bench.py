@@ -2,6 +2,10 @@
 
 Most of it runs against a stand-in that misbehaves as told to, and that keeps its own count; the rest
 against a real node."""
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
 import json
 import os
 import re
@@ -198,6 +202,14 @@ class Options(unittest.TestCase):
                            (("--find-max", "--p99", "1ms", "-r", "5", url), "--requests"),
                            (("--resume", url), "--new-connections"), (("--idle", "0", url), "--idle"),
                            (("--idle", "65535", "-c", "2", url), "65536"),
+                           (("--slow", "0", url), "--slow"), (("--slow", "65536", url), "--slow"),
+                           (("--slow", "x", url), "--slow"), (("--slow", ":5", url), "--slow"),
+                           (("--slow", "1:", url), "--slow"), (("--slow", "1:0", url), "--slow"),
+                           (("--slow", "1:1000001", url), "--slow"),
+                           (("--slow", "1:2:3", url), "--slow"),
+                           (("--slow", "1" * 20, url), "--slow"),
+                           (("--slow", "65535", "-c", "1", "--idle", "1", url), "65536"),
+                           (("--find-max", "--p99", "1ms", "--slow", "1", url), "--slow"),
                            (("--repeat", "101", url), "--repeat"), (("--also", "bt", url), "bt"),
                            (("--also", "x=/y", url), "SENDER=/PATH"),
                            (("--also", "bt=y", url), "SENDER=/PATH"),
@@ -514,6 +526,92 @@ class Repeats(unittest.TestCase):
             self.assertEqual(len(again), 20)
 
 
+class Slow(unittest.TestCase):
+    """The measured load's end is an event of the slow one: its nth post has come."""
+
+    def run_until(self, slow, enough, answer=lambda document: [OK], args=(), status=0):
+        """Slow connections are behind the two others; `enough` of their posts end the run."""
+        done = []
+
+        def answer_all(number):
+            document = server.posts[number][1]
+            if is_slow(document):
+                done.append(document)
+                if len(done) == enough:
+                    process.send_signal(signal.SIGINT)
+                return answer(document)
+            return [OK]
+
+        def is_slow(document):
+            return int(document[0]["observations"][0]["clientMac"][2:6], 16) >= 2
+        with StandIn(answer_all) as server:
+            process = subprocess.Popen([BENCH, "--json", "-c", "2", "--rate", "50", "-d", "60s",
+                                        "--slow", slow, *args, server.url], stdout=subprocess.PIPE)
+            figures = json.loads(process.communicate(timeout=120)[0])
+            self.assertEqual(process.returncode, status)
+            measured = [post for post in server.posts if not is_slow(post[1])]
+        self.assertEqual(figures["requests"], len(measured))
+        self.assertEqual(sum(figures["errors"].values()), 0)
+        slow = figures["slow"]
+        self.assertEqual(slow["begun"], sum(slow[name] for name in (
+            "answered", "timed_out", "refused", "lost", "unfinished")))
+        return slow, done
+
+    def test_answers_are_counted_apart(self):
+        slow, done = self.run_until("3:3000", 9)
+        self.assertEqual((slow["connections"], slow["bytes_per_s"], slow["connect"]), (3, 3000, 0))
+        self.assertGreaterEqual(slow["answered"], 8)  # the ninth's answer may be under way
+        self.assertEqual((slow["timed_out"], slow["refused"], slow["lost"]), (0, 0, 0))
+        macs = [observation["clientMac"] for document in done
+                for observation in document[0]["observations"]]
+        self.assertEqual(len(macs), len(set(macs)))
+
+    def test_the_slower_the_fewer_bytes(self):
+        with StandIn() as server:
+            figures = result("-c", "1", "-d", "1s", "--rate", "10", "--slow", "20:10", server.url)
+            slow = figures["slow"]
+            self.assertEqual((slow["begun"], slow["unfinished"]), (20, 20))
+            self.assertGreater(slow["bytes"], 0)
+            # 10 bytes a second: the post of some 900 would have been sent whole many times otherwise
+            self.assertLess(slow["bytes"], 20 * 900)
+            self.assertEqual(len(server.posts), figures["requests"])
+
+    def test_the_fastest_there_is(self):
+        slow, _ = self.run_until("1:1000000", 5)
+        self.assertGreaterEqual(slow["answered"], 4)
+
+    def test_a_post_of_many_pieces_and_of_more_than_the_socket_takes(self):
+        slow, done = self.run_until("1:1000000", 2, args=("-o", "2000"))
+        self.assertGreaterEqual(slow["answered"], 1)
+        self.assertEqual(len(done[0][0]["observations"]), 2000)
+
+    def test_a_deadline_and_a_refusal_and_an_end_are_told_apart(self):
+        late = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        for answer, name in (([late, CLOSE], "timed_out"), ([REFUSED], "refused"), ([CLOSE], "lost")):
+            slow, _ = self.run_until("2:5000", 6, lambda document: answer)
+            self.assertGreaterEqual(slow[name], 5, name)
+            self.assertEqual(slow["answered"], 0)
+            self.assertEqual(slow["connect"], 0)
+
+    def test_no_answer_in_time(self):
+        slow, _ = self.run_until("1:5000", 2, lambda document: [], args=("--timeout", "300ms"))
+        self.assertGreaterEqual(slow["lost"], 1)
+
+    def test_nobody_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        figures = result("-r", "1", "-c", "1", "--slow", "100", "https://127.0.0.1:%d/x" % port,
+                         status=1)
+        self.assertGreaterEqual(figures["slow"]["connect"], 100)
+        self.assertEqual(figures["slow"]["begun"], 0)
+
+    def test_text_for_people(self):
+        with StandIn() as server:
+            text = bench("-r", "20", "-c", "1", "--slow", "7", server.url).stdout
+            self.assertRegex(text, r"slow connections +7 at 100 bytes/s: 7 posts begun, 0 answered")
+            self.assertNotIn("slow", bench("-r", "20", "-c", "1", server.url).stdout)
+
+
 class VerifyStandIn(unittest.TestCase):
     """`keep(number, lines)` says which lines the stream carries for the post of that number."""
 
@@ -693,6 +791,27 @@ class Counting(unittest.TestCase):
         self.assertEqual((figures["requests"], figures["idle_lost"]), (100, 0))
         self.assertIn("idle_kib_each", figures)
         self.assertEqual(len(events(self.node)), 3 * (100 + 50))
+
+    def test_slow_ones_within_the_deadlines(self):
+        figures = result("-d", "2s", "--rate", "100", "-c", "2", "--slow", "10:4000", "--secret",
+                         "test-token", "--verify", "-s", self.node.socket, self.hq)
+        slow = figures["slow"]
+        self.assertGreater(slow["answered"], 0)
+        self.assertEqual((slow["timed_out"], slow["refused"], slow["lost"]), (0, 0, 0))
+        self.assertEqual(figures["verify"]["foreign"], 0)
+        self.assertGreaterEqual(figures["verify"]["arrived"],
+                                3 * (figures["requests"] + slow["answered"]))
+
+    def test_slow_ones_past_the_deadlines(self):
+        for key, rate in (("header_timeout", "10:100"), ("body_timeout", "10:400")):
+            with Node(server="%s = 200ms" % key) as node:
+                figures = result("-d", "3s", "--rate", "50", "-c", "2", "--slow", rate,
+                                 "--secret", "test-token",
+                                 "https://127.0.0.1:%d/presence/hq" % node.port)
+                slow = figures["slow"]
+                self.assertGreater(slow["timed_out"], 0, key)
+                self.assertEqual((slow["answered"], slow["refused"]), (0, 0))
+                self.assertEqual(len(events(node)), figures["observations"])
 
     def test_text_for_people(self):
         text = bench("-r", "50", "-c", "2", "--secret", "test-token", self.hq).stdout
@@ -889,6 +1008,72 @@ class Verify(unittest.TestCase):
         gap = b'{"gap":{"after":"a","next":"b","lost":0,"reason":"overrun"}}\n'
         status, verify = self.run_with(lambda number, line: [gap, line] if number == 9 else [line])
         self.assertEqual((status, verify["gaps"]), (1, 1))
+
+
+def load_script(name):
+    """bench/NAME as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join("bench", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class Instructions(unittest.TestCase):
+    """What is said of counts; the counting itself is the test `instructions`."""
+
+    def compare(self, counts, growth_only):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            fine = load_script("instructions").compare(counts, {"a": 1000, "b": 1000}, 5, growth_only)
+        return fine, out.getvalue()
+
+    def test_the_bound(self):
+        for value, fine, guarded in ((1000, True, True), (1050, True, True), (1051, False, False),
+                                     (950, True, True), (949, False, True)):
+            for growth_only, expected in ((False, fine), (True, guarded)):
+                found, text = self.compare({"a": value, "b": 1000}, growth_only)
+                self.assertEqual((found, "<--" in text), (expected, not expected), (value, growth_only))
+
+    def test_a_path_that_is_gone_fails_and_a_new_one_does_not(self):
+        self.assertEqual(self.compare({"a": 1000}, True)[0], False)
+        self.assertEqual(self.compare({"a": 1000, "b": 1000, "c": 5}, True)[0], True)
+
+    def test_the_guard_is_skipped_where_it_cannot_count_or_compare(self):
+        with tempfile.TemporaryDirectory() as directory:
+            os.mkdir(os.path.join(directory, "bench"))
+            program = os.path.join(directory, "bench", "instructions")
+            with open(program, "w") as out:
+                out.write("#!/bin/sh\necho key of no machine\n")
+            os.chmod(program, 0o755)
+            for path in (os.environ["PATH"], directory):
+                done = subprocess.run([sys.executable, "bench/instructions", "--guard", "--build",
+                                       directory], capture_output=True, text=True, timeout=60,
+                                      env={**os.environ, "PATH": path})
+                self.assertEqual(done.returncode, 77, done.stderr)
+
+
+@unittest.skipUnless(ROLLCALLD, "ROLLCALLD names no node")
+class Growth(unittest.TestCase):
+    def test_it_tells_base_and_tenfold(self):
+        path = os.path.join(SCRATCH, "growth.json")
+        build = os.path.dirname(os.path.dirname(ROLLCALLD))
+        done = subprocess.run([sys.executable, "bench/growth", "--quick", "--rounds", "2", "--seconds",
+                               "0.1", "--only", "endpoints,idle", "--build", build, "--json", path],
+                              capture_output=True, text=True, timeout=300)
+        self.assertIn(done.returncode, (0, 1))  # so short a run proves nothing
+        self.assertEqual(done.stderr, "")
+        with open(path) as text:
+            rows = json.load(text)["rows"]
+        self.assertEqual([row["name"] for row in rows], ["idle", "endpoints"])
+        for row in rows:
+            self.assertEqual(row["tenfold"], 10 * row["base"])
+            self.assertGreater(row["ratio"], 0)
+            self.assertIn(row["what"], done.stdout)
+
+    def test_wrong_options(self):
+        for args in (("--only", "x"), ("--nonsense",)):
+            done = subprocess.run([sys.executable, "bench/growth", *args], capture_output=True,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 2)
 
 
 if __name__ == "__main__":
