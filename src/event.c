@@ -26,7 +26,7 @@ enum group {
 };
 
 struct group_text {
-    char open[GROUP_BYTES];
+    _Alignas(32) char open[GROUP_BYTES];
     uint8_t open_len;
 };
 
@@ -46,7 +46,7 @@ static const struct group_text groups[] = {
 /* The label is `,"name":`, and `"` where text follows. In a group's first member the comma is left
  * out, so that a copy may start at its second byte: hence one byte more than is copied. */
 struct field {
-    char label[LABEL_BYTES + 1];
+    _Alignas(32) char label[LABEL_BYTES + 1]; /* 32 bytes a row: its place is a shift */
     uint8_t label_len;
     uint8_t group;
     uint8_t type;
@@ -312,24 +312,24 @@ size_t event_size_bound(const struct event *event, const struct event_context *c
 struct writer {
     char *p;
     unsigned group;
-    bool first; /* the next member is the group's first */
 };
 
 static inline void enter_group(struct writer *w, unsigned group) {
     if (w->group)
         *w->p++ = '}';
     w->group = group;
-    w->first = group != GROUP_NONE;
     memcpy(w->p, groups[group].open, GROUP_BYTES);
     w->p += groups[group].open_len;
 }
 
 static inline void put_field(struct writer *w, const struct field *field, struct span value) {
-    if (field->group != w->group)
+    unsigned comma = 0; /* bytes of the label to leave out: its group's first member has none */
+    if (field->group != w->group) {
         enter_group(w, field->group);
-    memcpy(w->p, field->label + w->first, LABEL_BYTES);
-    w->p += field->label_len - w->first;
-    w->first = false;
+        comma = field->group != GROUP_NONE;
+    }
+    memcpy(w->p, field->label + comma, LABEL_BYTES);
+    w->p += field->label_len - comma;
     if (field->type == EVENT_RAW) {
         w->p += json_minify_to(value, w->p);
         return;
@@ -348,7 +348,6 @@ static inline void put_fields(struct writer *w, const struct event *event, uint6
 
 static inline void put_mac(struct writer *w, unsigned group, uint64_t mac) {
     enter_group(w, group);
-    w->first = false;
     w->p = PUT_LITERAL(w->p, "\"mac\":\"");
     text_format_mac(mac, w->p);
     w->p += MAC_TEXT_BYTES;
@@ -388,7 +387,7 @@ static char *put_time(char *dst, int64_t time_ms, int64_t received_us) {
 void event_encode(const struct event *event, const struct event_context *context, char *dst,
                   struct event_layout *layout) {
     assert(event->kind.len <= EVENT_MAX_KIND_BYTES);
-    struct writer w = {put_head(dst, event, context, layout), GROUP_NONE, false};
+    struct writer w = {put_head(dst, event, context, layout), GROUP_NONE};
     if (event->time_ms != TIME_NONE)
         w.p = put_time(w.p, event->time_ms, context->received_us);
     if (event->duplicate)

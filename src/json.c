@@ -316,10 +316,38 @@ static inline bool walk_behind_value(struct walk *w, bool *more) {
     return w->at == w->end || fail_at(w->error, "something stands behind the value", *w->at);
 }
 
+/* Members as machines write them: a string or a plain number each, without escapes and white space,
+ * and a comma behind it. Takes as many as there are, of which it looks at four indexes together,
+ * and leaves the first other one to the rest of the walk: 900 instructions less an observation. */
+static inline void walk_plain_members(struct walk *w) {
+    const char *text = w->text;
+    const uint32_t *at = w->at;
+    uint32_t count = w->count;
+    for (; w->end - at > 3; at += 4) {
+        uint32_t key = at[0], colon = at[1], value = at[2], behind = at[3];
+        if (text[key] != '"' || text[colon] != ':' || text[colon - 1] != '"' ||
+            text[behind] != ',' || w->backslash < behind)
+            break;
+        struct json_node *node = &w->nodes[count];
+        if (text[value] == '"' && text[behind - 1] == '"')
+            node[1] = (struct json_node){value + 1, behind - value - 2, count + 2, JSON_STRING, 0};
+        else if (text_is_plain_number(span_from(text + value, behind - value)))
+            node[1] = (struct json_node){value, behind - value, count + 2, JSON_NUMBER, 0};
+        else
+            break;
+        node[0] = (struct json_node){key + 1, colon - key - 2, count + 1, JSON_STRING, 0};
+        count += 2;
+    }
+    w->at = at;
+    w->count = count;
+}
+
 static inline bool walk_document(struct walk *w) {
     bool more = true;
     while (more) {
         uint32_t start;
+        if (w->depth && w->around == JSON_OBJECT)
+            walk_plain_members(w);
         if (w->depth && w->around == JSON_OBJECT && !walk_key(w))
             return false;
         if (!walk_next(w, &start))

@@ -49,35 +49,39 @@ static bool is_no_number(struct span text) {
     return text.len == 0 || span_equals_nocase(text, SPAN("NaN"));
 }
 
-static bool take_text(const struct json_doc *doc, uint32_t value, unsigned field,
-                      struct event *event) {
-    if (json_type(doc, value) >= JSON_OBJECT)
+static inline struct span text_of(const struct json_doc *doc, const struct json_node *node) {
+    return span_from(doc->text + node->start, node->len);
+}
+
+static inline bool take_text(const struct json_doc *doc, const struct json_node *value,
+                             unsigned field, struct event *event) {
+    if (value->type >= JSON_OBJECT)
         return false;
-    event_set(event, field, json_text(doc, value));
+    event_set(event, field, text_of(doc, value));
     return true;
 }
 
-static bool take_number(const struct json_doc *doc, uint32_t value, unsigned field,
-                        struct event *event) {
-    struct span text = json_text(doc, value);
-    if (json_type(doc, value) == JSON_STRING && !text_is_plain_number(text)) {
+static inline bool take_number(const struct json_doc *doc, const struct json_node *value,
+                               unsigned field, struct event *event) {
+    struct span text = text_of(doc, value);
+    if (value->type != JSON_NUMBER) {
+        if (value->type != JSON_STRING)
+            return false;
         text = span_trim(text);
         if (is_no_number(text))
             return true;
         if (!text_is_number(text))
             return false;
-    } else if (json_type(doc, value) != JSON_NUMBER && json_type(doc, value) != JSON_STRING) {
-        return false;
     }
     event_set(event, field, text);
     return true;
 }
 
-static bool take_mac(const struct json_doc *doc, uint32_t value, uint64_t *mac) {
+static bool take_mac(const struct json_doc *doc, const struct json_node *value, uint64_t *mac) {
     char scratch[SENDER_SCRATCH_BYTES];
-    if (json_type(doc, value) != JSON_STRING)
+    if (value->type != JSON_STRING)
         return false;
-    struct span text = sender_string(doc, value, scratch);
+    struct span text = sender_string(doc, (uint32_t)(value - doc->nodes), scratch);
     *mac = text_parse_mac(text);
     return *mac != MAC_NONE || (!span_is_absent(text) && text.len == 0);
 }
@@ -85,63 +89,67 @@ static bool take_mac(const struct json_doc *doc, uint32_t value, uint64_t *mac) 
 /* --- Members ------------------------------------------------------------------------------------
  */
 
-/* As memcmp == 0, without a call for what names usually are. */
-static inline bool same_bytes(const char *a, const char *b, size_t len) {
-    uint64_t a_head, a_tail, b_head, b_tail;
-    if (len < 4 || len > 16) {
-        size_t i = 0;
-        while (i < len && a[i] == b[i])
-            i++;
-        return i == len;
-    }
-    if (len < 8) {
-        uint32_t a32, b32, a32_tail, b32_tail;
-        memcpy(&a32, a, 4);
-        memcpy(&b32, b, 4);
-        memcpy(&a32_tail, a + len - 4, 4);
-        memcpy(&b32_tail, b + len - 4, 4);
-        return ((a32 ^ b32) | (a32_tail ^ b32_tail)) == 0;
-    }
-    memcpy(&a_head, a, 8);
-    memcpy(&b_head, b, 8);
-    memcpy(&a_tail, a + len - 8, 8);
-    memcpy(&b_tail, b + len - 8, 8);
-    return ((a_head ^ b_head) | (a_tail ^ b_tail)) == 0;
+enum { COMPARED_BYTES = 16 };
+
+/* The first (the last) COMPARED_BYTES are the same, of which `len` count. */
+static inline bool are_same_bytes(const char *a, const char *b, size_t len) {
+#ifdef __SSE2__
+    __m128i same =
+        _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
+    uint32_t wanted = (1U << len) - 1;
+    return ((uint32_t)_mm_movemask_epi8(same) & wanted) == wanted;
+#else
+    return memcmp(a, b, len) == 0;
+#endif
 }
 
-static inline bool is_named(const struct json_doc *doc, uint32_t key, struct span name) {
-    const struct json_node *node = &doc->nodes[key];
-    if (__builtin_expect(node->flags & JSON_ESCAPED, 0))
-        return json_string_equals(doc, key, name);
-    return node->len == name.len && same_bytes(doc->text + node->start, name.ptr, name.len);
+/* Behind a document's text are JSON_PADDING bytes, and a member's name has NULs behind it: so both
+ * can be read in whole words. */
+static inline bool is_named(const struct json_doc *doc, const struct json_node *key,
+                            const struct member *member) {
+    const char *text = doc->text + key->start;
+    size_t len = member->name_len;
+    if (__builtin_expect(key->flags & JSON_ESCAPED, 0))
+        return json_string_equals(doc, (uint32_t)(key - doc->nodes), span_from(member->name, len));
+    if (key->len != len)
+        return false;
+    if (len <= COMPARED_BYTES)
+        return are_same_bytes(text, member->name, len);
+    return are_same_bytes(text, member->name, COMPARED_BYTES) &&
+           are_same_bytes(text + len - COMPARED_BYTES, member->name + len - COMPARED_BYTES,
+                          COMPARED_BYTES);
 }
 
-/* The member's place in the table, from the expected one on; table_len where it has none. */
-static inline size_t find_member(const struct json_doc *doc, uint32_t key,
-                                 const struct member *table, size_t table_len, size_t expected) {
-    for (size_t i = expected; i < table_len; i++)
-        if (is_named(doc, key, table[i].name))
-            return i;
-    for (size_t i = 0; i < expected; i++)
-        if (is_named(doc, key, table[i].name))
-            return i;
-    return table_len;
+/* The member of the table that is named so, the expected one and those behind it first; NULL where
+ * there is none. */
+static inline const struct member *find_member(const struct json_doc *doc,
+                                               const struct json_node *key,
+                                               const struct member *table, size_t table_len,
+                                               const struct member *expected) {
+    const struct member *end = table + table_len;
+    for (const struct member *member = expected; member < end; member++)
+        if (is_named(doc, key, member))
+            return member;
+    for (const struct member *member = table; member < expected; member++)
+        if (is_named(doc, key, member))
+            return member;
+    return NULL;
 }
 
-static void mark_whole(struct json_doc *doc, uint32_t key) {
-    doc->nodes[key].flags |= JSON_TAKEN;
-    doc->nodes[key + 1].flags |= JSON_TAKEN;
+static void mark_whole(struct json_node *key) {
+    key[0].flags |= JSON_TAKEN;
+    key[1].flags |= JSON_TAKEN;
 }
 
-static inline bool take_value(struct json_doc *doc, uint32_t value, const struct member *member,
-                              struct event *event, uint32_t *nodes) {
+static inline bool take_value(struct json_doc *doc, struct json_node *value,
+                              const struct member *member, struct event *event, uint32_t *nodes) {
     if (member->take == TAKE_NODE) {
-        nodes[member->target] = value;
+        nodes[member->target] = (uint32_t)(value - doc->nodes);
         return true;
     }
-    if (json_type(doc, value) == JSON_NULL)
+    if (value->type == JSON_NULL)
         return true;
-    switch (member->take) {
+    switch ((enum take)member->take) {
     case TAKE_TEXT:
         return take_text(doc, value, member->target, event);
     case TAKE_NUMBER:
@@ -151,22 +159,22 @@ static inline bool take_value(struct json_doc *doc, uint32_t value, const struct
     case TAKE_AP_MAC:
         return take_mac(doc, value, &event->ap_mac);
     case TAKE_RAW:
-        event_set(event, member->target, json_raw(doc, value));
+        event_set(event, member->target, json_raw(doc, (uint32_t)(value - doc->nodes)));
         break;
     case TAKE_IGNORE:
     case TAKE_NODE:
         break;
     }
-    doc->nodes[value].flags |= JSON_TAKEN;
+    value->flags |= JSON_TAKEN;
     return true;
 }
 
 /* Undoes an earlier member of the same name, which is gone now. */
-static unsigned drop_earlier(struct json_doc *doc, uint32_t key, const struct member *member,
+static unsigned drop_earlier(struct json_node *key, const struct member *member,
                              struct event *event, uint32_t *nodes) {
-    bool was_left = !(doc->nodes[key].flags & JSON_TAKEN);
-    mark_whole(doc, key);
-    switch (member->take) {
+    bool was_left = !(key->flags & JSON_TAKEN);
+    mark_whole(key);
+    switch ((enum take)member->take) {
     case TAKE_TEXT:
     case TAKE_NUMBER:
     case TAKE_RAW:
@@ -209,7 +217,7 @@ static unsigned drop_repeated(struct json_doc *doc, uint32_t object, unsigned le
         for (unsigned i = 0; i < count; i++) {
             if (!is_same_key(doc, keys[i], key))
                 continue;
-            mark_whole(doc, keys[i]);
+            mark_whole(&doc->nodes[keys[i]]);
             keys[i] = keys[--count];
             dropped++;
             break; /* those before it have dropped theirs */
@@ -221,26 +229,28 @@ static unsigned drop_repeated(struct json_doc *doc, uint32_t object, unsigned le
 
 unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct member *table,
                              size_t table_len, struct event *event, uint32_t *nodes) {
-    uint32_t seen_keys[SENDER_MAX_MEMBERS]; /* set where seen has the bit */
+    struct json_node *seen_keys[SENDER_MAX_MEMBERS]; /* set where seen has the bit */
     uint64_t seen = 0;
-    size_t expected = 0;
+    const struct member *expected = table;
     unsigned left = 0;
     if (json_type(doc, object) != JSON_OBJECT)
         return 0;
-    uint32_t end = doc->nodes[object].next;
-    for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
-        size_t i = find_member(doc, key, table, table_len, expected);
-        if (i == table_len) {
+    struct json_node *end = doc->nodes + doc->nodes[object].next;
+    for (struct json_node *key = doc->nodes + object + 1; key < end;
+         key = doc->nodes + key[1].next) {
+        const struct member *member = find_member(doc, key, table, table_len, expected);
+        if (!member) {
             left++;
             continue;
         }
+        size_t i = (size_t)(member - table);
         if (seen >> i & 1)
-            left -= drop_earlier(doc, seen_keys[i], &table[i], event, nodes);
+            left -= drop_earlier(seen_keys[i], member, event, nodes);
         seen |= 1ULL << i;
         seen_keys[i] = key;
-        expected = i + 1;
-        if (take_value(doc, key + 1, &table[i], event, nodes))
-            doc->nodes[key].flags |= JSON_TAKEN;
+        expected = member + 1;
+        if (take_value(doc, &key[1], member, event, nodes))
+            key->flags |= JSON_TAKEN;
         else
             left++;
     }
@@ -365,7 +375,7 @@ static void drop_long_leftovers(struct json_doc *doc, uint32_t object) {
     for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
         if (!(doc->nodes[key].flags & JSON_TAKEN)) {
             if (doc->nodes[key].len + doc->nodes[key + 1].len > SENDER_LONG_MEMBER_BYTES)
-                mark_whole(doc, key);
+                mark_whole(&doc->nodes[key]);
         } else if (json_type(doc, key + 1) == JSON_OBJECT &&
                    !(doc->nodes[key + 1].flags & JSON_TAKEN)) {
             drop_long_leftovers(doc, key + 1);

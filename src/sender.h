@@ -85,14 +85,21 @@ enum take {
     TAKE_IGNORE, /* known and without meaning for the event */
 };
 
+enum { MEMBER_NAME_BYTES = 28 }; /* so a member has 32, and its place in a table is no division */
+
 struct member {
-    struct span name;
-    enum take take;
-    unsigned target; /* enum event_field; for TAKE_NODE an index into nodes[] */
+    char name[MEMBER_NAME_BYTES]; /* NUL behind it */
+    uint8_t name_len;
+    uint8_t take;    /* enum take */
+    uint16_t target; /* enum event_field; for TAKE_NODE an index into nodes[] */
 };
 
+/* A name that is too long does not compile. */
 #define MEMBER(name, take, target)                                                                 \
-    { {(name), sizeof(name) - 1}, (take), (target) }
+    {                                                                                              \
+        name, sizeof(name) - 1 + 0 * sizeof(char[sizeof(name) <= MEMBER_NAME_BYTES ? 1 : -1]),     \
+            (take), (target)                                                                       \
+    }
 
 enum { SENDER_MAX_MEMBERS = 64 }; /* of one table */
 
