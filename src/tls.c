@@ -100,19 +100,26 @@ static int result_of(struct tls_session *session, int rc) {
     }
 }
 
+/* Another SSL_read could only say that it wants more. */
+static bool is_drained(const struct tls_session *session) {
+    return session->in.len == 0 && !SSL_has_pending(session->ssl);
+}
+
+/* SSL_read and SSL_write clear the thread's queue of errors, which SSL_get_error looks at. */
 int tls_session_read(struct tls_session *session, struct buf *out, char *dst, size_t cap,
                      size_t *len) {
     int result = TLS_OK;
     *len = 0;
     session->out = out;
-    ERR_clear_error(); /* SSL_get_error looks at the thread's queue */
-    while (cap - *len > 0) {
+    while (cap - *len > 0 && result == TLS_OK) {
         int rc = SSL_read(session->ssl, dst + *len, (int)(cap - *len));
         if (rc <= 0) {
             result = result_of(session, rc);
-            break;
+        } else {
+            *len += (size_t)rc;
+            if (is_drained(session))
+                result = TLS_WANT;
         }
-        *len += (size_t)rc;
     }
     session->out = NULL;
     return result;
@@ -121,7 +128,6 @@ int tls_session_read(struct tls_session *session, struct buf *out, char *dst, si
 int tls_session_write(struct tls_session *session, struct buf *out, const char *data, size_t len) {
     int result = TLS_OK;
     session->out = out;
-    ERR_clear_error();
     while (len && result == TLS_OK) {
         int rc = SSL_write(session->ssl, data, (int)(len < 1 << 20 ? len : 1 << 20));
         if (rc <= 0) {
