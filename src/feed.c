@@ -14,15 +14,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -462,96 +459,19 @@ void feed_wake(struct feed *feed) {
     give_turns(feed, &feed->live, FEED_LIVE_BYTES);
 }
 
-/* --- the socket file ----------------------------------------------------------------- */
-
-static int set_address(struct sockaddr_un *address, const char *path) {
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (!*path)
-        return -EINVAL; /* Linux would bind it to a name that is no file */
-    if (strlen(path) >= sizeof address->sun_path)
-        return -ENAMETOOLONG;
-    strcpy(address->sun_path, path);
-    return 0;
-}
-
-/* What is at the path: nothing (after removing what nobody answers on), a live node, or an error.
- */
-static int clear_path(const struct sockaddr_un *address) {
-    struct stat found;
-    if (lstat(address->sun_path, &found))
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(found.st_mode))
-        return -EEXIST;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    int rc = connect(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
-    close(fd);
-    if (rc == 0 || rc == -EAGAIN) /* EAGAIN: its backlog is full, so it lives */
-        return FEED_SOCKET_LIVE;
-    if (rc != -ECONNREFUSED)
-        return rc == -ENOENT ? 0 : rc;
-    return unlink(address->sun_path) && errno != ENOENT ? -errno : 0;
-}
-
-static int set_rights(const struct feed_options *options) {
-    if (options->group && *options->group) {
-        const struct group *group = getgrnam(options->group);
-        if (!group)
-            return -ENOENT;
-        if (chown(options->path, (uid_t)-1, group->gr_gid))
-            return -errno;
-    }
-    return chmod(options->path, options->mode & 0777) ? -errno : 0;
-}
-
-/* Only what we made: after a takeover the name is another's. */
-static void unlink_path(struct feed *feed) {
-    struct stat found;
-    if (feed->bound && lstat(feed->options.path, &found) == 0 && found.st_dev == feed->device &&
-        found.st_ino == feed->inode)
-        unlink(feed->options.path);
-    feed->bound = false;
-}
-
-/* Binds under a tight umask and listens when the rights are set, so that nobody gets in between. */
-static int bind_path(struct feed *feed, int fd, const struct sockaddr_un *address) {
-    struct stat made;
-    mode_t umask_before = umask(0177);
-    int rc = bind(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
-    umask(umask_before);
-    if (rc == 0)
-        rc = lstat(address->sun_path, &made) ? -errno : 0;
-    if (rc)
-        return rc;
-    feed->device = made.st_dev;
-    feed->inode = made.st_ino;
-    feed->bound = true;
-    rc = set_rights(&feed->options);
-    return rc ? rc : listen(fd, FEED_BACKLOG) ? -errno : 0;
-}
-
-/* A descriptor that listens, or negative, or FEED_SOCKET_LIVE (then *fd is -1). The socket is not
- * libuv's to bind: uv_close would remove the file of that name, whoever's it is by then. */
-static int open_socket(struct feed *feed, int *fd) {
-    struct sockaddr_un address;
-    int rc = set_address(&address, feed->options.path);
-    rc = rc ? rc : clear_path(&address);
-    if (rc)
-        return rc;
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0)
-        return -errno;
-    rc = bind_path(feed, *fd, &address);
-    if (rc) {
-        unlink_path(feed);
-        close(*fd);
-        *fd = -1;
-    }
-    return rc;
-}
-
 /* --- begin and end ------------------------------------------------------------------- */
+
+/* A descriptor that listens. It is not libuv's to bind: uv_close would remove the file of that
+ * name, whoever's it is by then. */
+static int open_socket(struct feed *feed, int *fd) {
+    const struct feed_options *options = &feed->options;
+    *fd = options->listen_fd;
+    if (*fd)
+        return 0;
+    int rc = socket_file_open(&feed->file, options->path, options->mode, options->group,
+                              FEED_BACKLOG, fd);
+    return rc == SOCKET_FILE_LIVE ? FEED_SOCKET_LIVE : rc;
+}
 
 static void on_abandoned(uv_handle_t *listener) {
     feed_free(listener->data);
@@ -567,7 +487,7 @@ static int start_listener(struct feed *feed, int fd) {
         close(fd);
     rc = rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
     if (rc) {
-        unlink_path(feed);
+        socket_file_remove(&feed->file);
         uv_close((uv_handle_t *)&feed->listener, on_abandoned);
         return rc;
     }
@@ -646,7 +566,7 @@ void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context
 void feed_close(struct feed *feed) {
     struct list *next;
     feed->on_done = NULL;
-    unlink_path(feed);
+    socket_file_remove(&feed->file);
     close_listener(feed);
     wheel_disarm(&feed->hold_tick);
     close_handle((uv_handle_t *)&feed->idle);

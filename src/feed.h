@@ -21,6 +21,8 @@ struct feed_options {
     const char *path;           /* of the socket; must fit sockaddr_un */
     unsigned mode;              /* permission bits of the socket file */
     const char *group;          /* its group; NULL or "" to leave it */
+    int listen_fd;              /* inherited: listens on that path already, and becomes the feed's;
+                                   its file is another's to remove. 0: the feed makes one */
     unsigned max_readers;       /* one more is answered 503 */
     uint64_t header_timeout_ms; /* from accept, or the end of the last answer, to a whole head */
     uint64_t max_hold_ms;       /* see readers.h */

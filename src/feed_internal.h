@@ -2,14 +2,13 @@
 #ifndef ROLLCALL_FEED_INTERNAL_H
 #define ROLLCALL_FEED_INTERNAL_H
 
-#include <sys/types.h>
-
 #include "feed.h"
 #include "feed_filter.h"
 #include "feed_format.h"
 #include "http.h"
 #include "json.h"
 #include "readers.h"
+#include "socket_file.h"
 #include "util/buf.h"
 #include "util/list.h"
 
@@ -66,11 +65,10 @@ struct feed {
     struct feed_options options;
     struct http_limits limits;
     uv_pipe_t listener;
-    uv_idle_t idle;   /* active while a reader is behind */
-    unsigned handles; /* of these two that are not closed */
-    bool bound, draining;
-    dev_t device; /* of the socket file, to know it again */
-    ino_t inode;
+    uv_idle_t idle;          /* active while a reader is behind */
+    unsigned handles;        /* of these two that are not closed */
+    struct socket_file file; /* of the listener; none where that was inherited */
+    bool draining;
     struct readers held;
     struct json_parser *json;    /* for the bodies of requests */
     struct wheel_node hold_tick; /* once a second */

@@ -264,6 +264,7 @@ static void on_drain_timer(uv_timer_t *timer) {
 
 static void drain(struct server *server) {
     server->draining = true;
+    server_tell_stopping(server);
     close_listeners(server);
     uv_timer_start(&server->drain_timer, on_drain_timer, server->config->drain_timeout_ms * 3 / 4,
                    0);
@@ -276,8 +277,11 @@ static void drain(struct server *server) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct server *server = handle->data;
     if (number == SIGHUP) {
-        if (!server->draining)
-            server_reload(server);
+        if (server->draining)
+            return;
+        server_tell_reloading(server);
+        server_reload(server);
+        server_tell_ready(server);
         return;
     }
     const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
@@ -368,6 +372,7 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .path = config->socket,
         .mode = config->socket_mode,
         .group = config->socket_group,
+        .listen_fd = activation_take_path(&server->inherited, config->socket),
         .max_readers = FEED_MAX_READERS,
         .header_timeout_ms = config->header_timeout_ms,
         .max_hold_ms = config->max_hold_ms,
@@ -447,6 +452,16 @@ static int share_port(struct listener *listener, int family) {
     return uv_tcp_open(&listener->tcp, fd);
 }
 
+/* An inherited socket is bound already, and listens. */
+static int open_socket(struct listener *listener, const struct sockaddr *address, unsigned flags) {
+    struct server *server = listener->server;
+    int inherited = activation_take(&server->inherited, address);
+    if (inherited)
+        return uv_tcp_open(&listener->tcp, inherited);
+    int rc = server->config->reuse_port ? share_port(listener, address->sa_family) : 0;
+    return rc ? rc : uv_tcp_bind(&listener->tcp, address, flags);
+}
+
 static int bind_listener(struct listener *listener, const struct config_address *wanted) {
     struct sockaddr_storage address = {0};
     int len = sizeof address;
@@ -456,9 +471,8 @@ static int bind_listener(struct listener *listener, const struct config_address 
         rc = uv_ip6_addr(wanted->host, wanted->port, (struct sockaddr_in6 *)&address);
         flags = UV_TCP_IPV6ONLY; /* [::] and 0.0.0.0 stand side by side */
     }
-    if (rc == 0 && listener->server->config->reuse_port)
-        rc = share_port(listener, address.ss_family);
-    rc = rc ? rc : uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, flags);
+    if (rc == 0)
+        rc = open_socket(listener, (struct sockaddr *)&address, flags);
     rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
     rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
     if (rc == 0)
@@ -496,8 +510,8 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
     server->config = config_ref(config);
     server->started_us = clock_realtime_us();
     wheel_init(&server->wheel, uv_now(loop));
-    int rc = peers_init(&server->peers);
-    if (rc)
+    int rc = server_open_service(server, error, error_len);
+    if (rc == 0 && (rc = peers_init(&server->peers)))
         rc = fail(error, error_len, "getrandom", strerror(-rc));
     rc = rc ? rc : open_tls(server, error, error_len);
     rc = rc ? rc : open_ring(server, error, error_len);
@@ -508,6 +522,7 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
     for (unsigned i = 0; rc == 0 && i < config->listen_count; i++)
         rc = open_listener(server, i, error, error_len);
     rc = rc ? rc : open_admin(server, error, error_len);
+    rc = rc ? rc : server_check_inherited(server, error, error_len);
     if (rc) {
         server_free(server);
         return rc;
@@ -519,6 +534,7 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
 int server_run(struct server *server) {
     log_write(LOG_INFO, "ready", "version", ROLLCALL_VERSION, "socket", server->config->socket,
               "ring", ring_id(server->ring), NULL);
+    server_tell_ready(server);
     uv_run(server->loop, UV_RUN_DEFAULT);
     log_write(LOG_INFO, "stopped", NULL);
     return 0;
@@ -540,6 +556,7 @@ void server_free(struct server *server) {
         log_write(LOG_ERROR, "the ring's file cannot be written to disk", "file",
                   server->config->ring_file, "reason", strerror(-rc), NULL);
     ring_free(server->ring);
+    server_close_service(server);
     tls_context_unref(server->tls);
     config_unref(server->config);
     free(server);

@@ -6,10 +6,12 @@
 #include <arpa/inet.h>
 #include <uv.h>
 
+#include "activation.h"
 #include "admin.h"
 #include "conn.h"
 #include "feed.h"
 #include "ingest.h"
+#include "notify.h"
 #include "peers.h"
 #include "ring.h"
 #include "server.h"
@@ -61,6 +63,9 @@ struct server {
     bool reload_failed; /* the last one */
     int64_t started_us; /* Unix time */
     struct admin *admin;
+    struct notify notify;        /* the service manager */
+    struct wheel_node watchdog;  /* its next sign of life */
+    struct activation inherited; /* its sockets that no line of the configuration has taken yet */
     bool draining, feed_draining;
 };
 
@@ -79,5 +84,18 @@ void server_check_certificate(struct server *server);
 struct tls_stamps server_stamp_certificate(const struct config *config);
 /* From now on, files that change are read again; while they cannot be used, the last ones stay. */
 void server_watch_certificate(struct server *server);
+
+/* --- server_service.c --- */
+
+/* Before anything is opened. 0, or SERVER_FAILED with one line in `error`. */
+int server_open_service(struct server *server, char *error, size_t error_len) MUST_CHECK;
+/* When everything is opened: SERVER_FAILED where an inherited socket has no place in the
+ * configuration. */
+int server_check_inherited(const struct server *server, char *error, size_t error_len) MUST_CHECK;
+void server_tell_ready(const struct server *server);
+/* Ended by server_tell_ready, whatever came of it. */
+void server_tell_reloading(const struct server *server);
+void server_tell_stopping(const struct server *server);
+void server_close_service(struct server *server);
 
 #endif

@@ -37,10 +37,11 @@ auth = none
 
 
 class Node:
-    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged."""
+    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged.
+    `launcher` is a command that becomes it."""
 
     def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True,
-                 env=None):
+                 env=None, launcher=(), pass_fds=()):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="rollcall-")
         self.socket = os.path.join(self.directory, "events.sock")
@@ -48,8 +49,8 @@ class Node:
         with open(self.config, "w") as out:
             out.write("[server]\nlisten = 127.0.0.1:0\ncertificate = %s\nprivate_key = %s\n"
                       "socket = %s\n%s\n%s\n%s" % (CERT, KEY, self.socket, server, rest, endpoints))
-        self.process = subprocess.Popen([ROLLCALLD, "--config", self.config],
-                                        stderr=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([*launcher, ROLLCALLD, "--config", self.config],
+                                        stderr=subprocess.PIPE, text=True, pass_fds=pass_fds,
                                         env={**os.environ, **(env or {})})
         self.log, self.port = [], None
         self.changed = threading.Condition()
