@@ -241,6 +241,16 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     return http_respond(&conn->shared->plain_out, response);
 }
 
+/* The internet's: of use to whoever looks for it. `reason` is static text. */
+static void log_noise(const char *message, const char *reason) {
+    char count[U64_TEXT_BYTES + 1];
+    uint64_t suppressed;
+    if (!log_enabled(LOG_DEBUG) || !log_admit(reason, &suppressed))
+        return;
+    count[text_format_u64(suppressed, count)] = 0;
+    log_write(LOG_DEBUG, message, "reason", reason, suppressed ? "suppressed" : NULL, count, NULL);
+}
+
 /* What an operator has to know of: an endpoint's sender that is not understood. What comes for
  * nobody's path is the internet's noise. */
 static void log_answer(const struct ingest_answer *answer) {
@@ -307,8 +317,7 @@ static int on_bad(struct conn *conn, int status, const char *reason) {
                                      .minor_version = 1};
     if (request)
         response.more_headers = ingest_path_headers(conn->shared->ingest, request->path);
-    if (log_enabled(LOG_DEBUG))
-        log_write(LOG_DEBUG, "not HTTP", "reason", reason, NULL);
+    log_noise("not HTTP", reason);
     ingest_count_bad(conn->shared->ingest, conn->hold.route, status);
     return respond(conn, &response, true);
 }
@@ -437,8 +446,7 @@ static void note_failure(struct conn *conn, const char *reason) {
     failures[i].count++;
     if (i < CONN_FAILURES - 1)
         failures[i].reason = reason;
-    if (log_enabled(LOG_DEBUG))
-        log_write(LOG_DEBUG, "handshake failed", "reason", reason, NULL);
+    log_noise("handshake failed", reason);
 }
 
 static void note_handshake(struct conn *conn, int result) {

@@ -125,10 +125,13 @@ static void on_connection(uv_stream_t *stream, int status) {
     const struct config *config = server->config;
     if (status < 0) {
         static const char reason[] = "accept failed";
+        char count[U64_TEXT_BYTES + 1];
         uint64_t suppressed;
-        if (log_admit(reason, &suppressed))
-            log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
-                      NULL);
+        if (!log_admit(reason, &suppressed))
+            return;
+        count[text_format_u64(suppressed, count)] = 0;
+        log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
+                  suppressed ? "suppressed" : NULL, count, NULL);
         return;
     }
     listener->parked = false;
