@@ -315,5 +315,65 @@ class Operating(unittest.TestCase):
             busy.close()
 
 
+class Packaged(unittest.TestCase):
+    """The dashboard and the alert rules ask for what is there."""
+
+    NAME = re.compile(r"\brollcall_[a-z_]+")
+
+    def setUp(self):
+        with open("packaging/grafana/rollcall.json") as dashboard:
+            self.dashboard = json.load(dashboard)
+        with open("packaging/prometheus/rollcall.rules.yml") as rules:
+            self.rules = rules.read()
+
+    def panels(self):
+        return [panel for panel in self.dashboard["panels"] if panel["type"] != "row"]
+
+    def test_every_name_is_there(self):
+        with Node() as node:
+            types = metrics(node).types
+        series = set(types) | {name + suffix for name, sort in types.items() if sort == "histogram"
+                               for suffix in ("_bucket", "_sum", "_count")}
+        shown = self.NAME.findall(json.dumps(self.dashboard))
+        watched = self.NAME.findall(self.rules)
+        self.assertLess(30, len(shown))
+        self.assertLess(15, len(watched))
+        self.assertEqual(set(shown) - series, set())
+        self.assertEqual(set(watched) - series, set())
+        # Nothing is counted that nobody can see.
+        unseen = {name for name in types if not any(s.startswith(name) for s in shown)}
+        self.assertEqual(unseen - {"rollcall_config_reload_failures_total"}, set())
+
+    def test_every_label_is_there(self):
+        labels = set().union(*CONTRACT.values()) | {"le", "instance", "job"}
+        for text in (self.rules, *(target["expr"] for panel in self.panels() for target in panel["targets"])):
+            for group in re.findall(r"(?:by|on|without) \(([^)]*)\)|\{([^{}]*)\}", text):
+                for part in ",".join(group).split(","):
+                    label = re.split(r"=~|!=|=|:", part.strip())[0]
+                    if label and "$labels" not in label and "$value" not in label:
+                        self.assertIn(label.strip(), labels | {"severity"}, part)
+
+    def test_the_dashboard_holds_together(self):
+        source = {"type": "prometheus", "uid": "${datasource}"}
+        variables = {v["name"]: v for v in self.dashboard["templating"]["list"]}
+        self.assertEqual(variables["datasource"]["type"], "datasource")
+        ids = [panel["id"] for panel in self.dashboard["panels"]]
+        self.assertEqual(len(set(ids)), len(ids))
+        cells = set()
+        for panel in self.dashboard["panels"]:
+            at = panel["gridPos"]
+            for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+                self.assertNotIn(cell, cells, panel["title"])
+                self.assertLess(cell[0], 24, panel["title"])
+                cells.add(cell)
+        for panel in self.panels():
+            self.assertEqual(panel["datasource"], source, panel["title"])
+            refs = [target["refId"] for target in panel["targets"]]
+            self.assertEqual(len(set(refs)), len(refs), panel["title"])
+            for target in panel["targets"]:
+                self.assertEqual(target["datasource"], source, panel["title"])
+                self.assertIn('instance=~"$instance"', target["expr"], panel["title"])
+
+
 if __name__ == "__main__":
     unittest.main()
