@@ -16,6 +16,7 @@ from node import *  # noqa: F403
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DOCS = os.path.join(ROOT, "docs")
 # What may stand behind a prompt, besides the project's own programs.
+PROGRAMS = {"rollcalld": ROLLCALLD, "rollcall-tail": TAIL}
 TOOLS = {"meson", "ninja", "pkill", "sysctl", "prlimit"}
 MESON_OPTIONS = {"buildtype", "b_ndebug", "b_lto"}
 ELSEWHERE = {"../SECURITY.md"}
@@ -104,20 +105,27 @@ class Commands(unittest.TestCase):
                 self.assertIn("last_event", endpoint)
                 self.assertNotIn("last_error", endpoint)
 
+    def check_options(self, program, words, line):
+        usage = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=DEADLINE).stdout
+        for word in words:
+            if word.startswith("-"):
+                self.assertRegex(usage, r"(^|[\s,])%s\b" % re.escape(word), line)
+
     def test_what_stands_behind_a_prompt(self):
         seen = 0
         for name in pages():
             for line in "".join(blocks(page(name), "console")).splitlines():
                 self.assertRegex(line, r"^[$#] ", name)
                 words = shlex.split(line[2:])
-                self.assertIn(words[0], TOOLS | {"rollcalld", "rollcall-tail"}, line)
+                self.assertIn(words[0], TOOLS | set(PROGRAMS) | {"./dev"}, line)
                 seen += 1
-                if words[0].startswith("rollcall"):
-                    usage = subprocess.run([{"rollcalld": ROLLCALLD, "rollcall-tail": TAIL}[words[0]], "--help"],
-                                           capture_output=True, text=True, timeout=DEADLINE).stdout
-                    for word in words[1:]:
-                        if word.startswith("-"):
-                            self.assertRegex(usage, r"(^|[\s,])%s\b" % re.escape(word), line)
+                if words[0] in PROGRAMS:
+                    self.check_options(PROGRAMS[words[0]], words[1:], line)
+                if words[0] == "./dev":
+                    with open(os.path.join(ROOT, "dev")) as dev:
+                        self.assertIn("  %s" % " ".join(words[1:3] if words[2][0] != "-" else words[1:2]),
+                                      dev.read(), line)
+                    self.check_options(BENCH, words[2:], line)
                 if words[:2] == ["meson", "setup"]:
                     with open(os.path.join(ROOT, "meson_options.txt")) as options:
                         known = MESON_OPTIONS | set(re.findall(r"option\('(\w+)'", options.read()))
