@@ -165,6 +165,47 @@ class Durations(unittest.TestCase):
             if end - begun < 0.4:  # as far as this machine lets us tell
                 self.assertEqual(found[key] - before[key], 1)
 
+    def test_a_request_answered_at_its_head_ends_with_its_body(self):
+        with Node() as node:
+            peer = Peer(tls(node.port))
+            refused = post_bytes("/presence/hq", b"x" * 100)
+            peer.send(refused[:-50])
+            self.assertEqual(peer.response().status, 401)
+            begun = time.monotonic()
+            while time.monotonic() < begun + 0.25:
+                time.sleep(0.05)
+            before = metrics(node).samples
+            sent = time.monotonic()
+            peer.send(refused[-50:] + post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(peer.response().status, 200)
+            took = time.monotonic() - sent
+            peer.close()
+            found = metrics(node).samples
+            self.assertEqual(found[DURATION + "_count"] - before[DURATION + "_count"], 1)
+            # The wait was the refused one's: what the node says is within what we have seen.
+            self.assertLessEqual(found[DURATION + "_sum"] - before[DURATION + "_sum"], took)
+
+    def test_answers_that_nobody_takes(self):
+        """The rest of a write that the socket did not take counts when it has."""
+        count = 40000
+        with Node() as node:
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            raw.settimeout(DEADLINE)
+            raw.connect(("127.0.0.1", node.port))
+            sock = tls(node.port, tcp=raw)
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+            counts = [0, 1]
+            while counts[-1] != counts[-2] or counts[-1] == 0:  # until it has to wait for us
+                time.sleep(0.05)
+                counts.append(metrics(node).samples[DURATION + "_count"])
+            self.assertLess(counts[-1], count)
+            peer = Peer(sock)
+            for _ in range(count):
+                self.assertEqual(peer.response().status, 404)
+            peer.close()
+            self.assertEqual(metrics(node).samples[DURATION + "_count"], count)
+
     def test_answers_that_wait_for_the_disk(self):
         directory = tempfile.mkdtemp(prefix="rollcall-")
         self.addCleanup(shutil.rmtree, directory)
