@@ -2,8 +2,10 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -185,7 +187,11 @@ secret = meraki-secret
 validator = validator-text
 """
         rest = "[log]\nlevel = debug\nformat = %s\n" % log_format
-        with Node(endpoints=endpoints, rest=rest, wait=False, server="admin = 127.0.0.1:0\n") as node:
+        # Paths are what of the outside gets into most lines.
+        directory = tempfile.mkdtemp(prefix='rollcall- "=\\\u202e\u00e9')
+        self.addCleanup(shutil.rmtree, directory)
+        with Node(endpoints=endpoints, rest=rest, wait=False, server="admin = 127.0.0.1:0\n",
+                  directory=directory) as node:
             node.wait_log("ready")
             port = next(re.search(r"127\.0\.0\.1:(\d+)", line).group(1)
                         for line in node.log if "listening" in line)
