@@ -26,11 +26,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "log.h"
+#include "conn_note.h"
 #include "util/clock.h"
 
 enum state { CONN_OPEN, CONN_CLOSING, CONN_LINGERING, CONN_CLOSED };
@@ -140,16 +139,6 @@ static void start_linger(struct conn *conn) {
         (void)shutdown(fd, SHUT_WR); /* fails only where the peer is gone: its EOF comes next */
 }
 
-/* Those answers are the kernel's to send. */
-static void settle(struct conn_shared *shared, struct latency_pending *pending) {
-    if (!pending->count)
-        return;
-    uint64_t now_ns = clock_monotonic_ns();
-    latency_settle(&shared->latency, pending, now_ns);
-    if (shared->turn_ns)
-        lag_note(&shared->lag, now_ns - shared->turn_ns);
-}
-
 /* After an error: what was about to be sent is not. */
 static void drop_output(struct conn_shared *shared) {
     buf_reset(&shared->plain_out, CONN_READ_BYTES);
@@ -161,7 +150,7 @@ static void on_written(uv_write_t *request, int status) {
     struct conn_write *write = (struct conn_write *)request;
     struct conn *conn = request->data;
     if (status == 0)
-        settle(conn->shared, &write->pending);
+        conn_note_written(conn->shared, &write->pending);
     buf_deinit(&write->data);
     free(write);
     if (uv_is_closing((uv_handle_t *)&conn->tcp)) /* may come with status 0 after uv_close */
@@ -220,7 +209,7 @@ static int flush(struct conn *conn) {
     }
     buf_reset(out, CONN_READ_BYTES);
     if (rc == 0)
-        settle(conn->shared, &conn->shared->pending);
+        conn_note_written(conn->shared, &conn->shared->pending);
     if (rc == 0 && conn->state == CONN_CLOSING && !conn->writing && !conn->kept)
         start_linger(conn);
     return rc;
@@ -241,34 +230,9 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     return http_respond(&conn->shared->plain_out, response);
 }
 
-/* The internet's: of use to whoever looks for it. `reason` is static text. */
-static void log_noise(const char *message, const char *reason) {
-    char count[U64_TEXT_BYTES + 1];
-    uint64_t suppressed;
-    if (!log_enabled(LOG_DEBUG) || !log_admit(reason, &suppressed))
-        return;
-    count[text_format_u64(suppressed, count)] = 0;
-    log_write(LOG_DEBUG, message, "reason", reason, suppressed ? "suppressed" : NULL, count, NULL);
-}
-
-/* What an operator has to know of: an endpoint's sender that is not understood. What comes for
- * nobody's path is the internet's noise. */
-static void log_answer(const struct ingest_answer *answer) {
-    enum log_level level = answer->endpoint ? LOG_WARNING : LOG_DEBUG;
-    char status[U64_TEXT_BYTES + 1], count[U64_TEXT_BYTES + 1];
-    uint64_t suppressed;
-    if (!answer->reason || !log_enabled(level) || !log_admit(answer->reason, &suppressed))
-        return;
-    status[text_format_u64((uint64_t)answer->status, status)] = 0;
-    count[text_format_u64(suppressed, count)] = 0;
-    log_write(level, answer->status == 200 ? "body not read in full" : "request refused", "status",
-              status, "endpoint", answer->endpoint ? answer->endpoint->name : "-", "reason",
-              answer->reason, "at", answer->where, suppressed ? "suppressed" : NULL, count, NULL);
-}
-
 static int respond_answer(struct conn *conn, const struct http_request *request,
                           const struct ingest_answer *answer, bool close) {
-    log_answer(answer);
+    conn_note_answer(answer);
     struct http_response response = {
         .status = answer->status,
         .content_type = answer->content_type,
@@ -317,7 +281,7 @@ static int on_bad(struct conn *conn, int status, const char *reason) {
                                      .minor_version = 1};
     if (request)
         response.more_headers = ingest_path_headers(conn->shared->ingest, request->path);
-    log_noise("not HTTP", reason);
+    conn_note_noise("not HTTP", reason);
     ingest_count_bad(conn->shared->ingest, conn->hold.route, status);
     return respond(conn, &response, true);
 }
@@ -436,17 +400,9 @@ void conn_on_disk(struct conn_shared *shared, uint64_t seq, int error) {
 }
 
 static void note_failure(struct conn *conn, const char *reason) {
-    struct conn_failure *failures = conn->shared->figures.failures;
-    unsigned i = 0;
-    if (conn->failed)
-        return;
+    if (!conn->failed)
+        conn_note_failure(conn->shared, reason);
     conn->failed = true;
-    while (i < CONN_FAILURES - 1 && failures[i].reason && strcmp(failures[i].reason, reason) != 0)
-        i++;
-    failures[i].count++;
-    if (i < CONN_FAILURES - 1)
-        failures[i].reason = reason;
-    log_noise("handshake failed", reason);
 }
 
 static void note_handshake(struct conn *conn, int result) {
