@@ -40,6 +40,18 @@ class Promtool(unittest.TestCase):
         self.promtool("check", "rules", RULES)
         self.promtool("test", "rules", "test/data/prometheus/rollcall.rules.test.yml")
 
+    def test_the_dashboard_asks_in_promql(self):
+        with open("packaging/grafana/rollcall.json") as text:
+            dashboard = json.load(text)
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as rules:
+            rules.write("groups:\n- name: dashboard\n  rules:\n")
+            for panel in dashboard["panels"]:
+                for n, target in enumerate(panel.get("targets", ())):
+                    expr = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".*")
+                    rules.write("  - record: panel_%d_%d\n    expr: %s\n" % (panel["id"], n, json.dumps(expr)))
+            rules.flush()
+            self.assertIn(b"SUCCESS", self.promtool("check", "rules", rules.name))
+
 
 if __name__ == "__main__":
     if not shutil.which("promtool"):
