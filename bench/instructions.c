@@ -13,10 +13,13 @@
 #include "http.h"
 #include "ingest.h"
 #include "json.h"
+#include "lag.h"
+#include "latency.h"
 #include "payload.h"
 #include "ring.h"
 #include "sender.h"
 #include "tls.h"
+#include "util/clock.h"
 
 enum {
     OPERATIONS = 200,
@@ -75,6 +78,10 @@ struct node {
     struct tls_session client, server;
     struct http_parser http;
     struct http_request scratch;
+    struct latency latency;
+    struct latency_pending pending;
+    struct lag lag;
+    uint64_t turn_ns;
     struct buf plain_out, net_out;
     struct buf records[OPERATIONS]; /* of one POST each */
     char plain[CHUNK_BYTES + TLS_MAX_RECORD_PLAINTEXT + HTTP_BODY_PADDING];
@@ -148,6 +155,7 @@ static void answer_request(struct node *node, struct ingest_answer *answer) {
                                          .content_type = answer->content_type,
                                          .body = answer->body,
                                          .minor_version = 1};
+        latency_begin(&node->pending, node->turn_ns);
         check(http_respond(&node->plain_out, &response) == 0, "out of memory");
     }
 }
@@ -156,6 +164,7 @@ static void answer_request(struct node *node, struct ingest_answer *answer) {
 static void take_records(struct node *node, const char *data, size_t len) {
     struct ingest_answer answer;
     size_t plain_len;
+    node->turn_ns = clock_monotonic_ns(); /* at the worst, each post has a turn of its own */
     tls_session_feed(&node->server, data, len);
     check(tls_session_read(&node->server, &node->net_out, node->plain,
                            sizeof node->plain - HTTP_BODY_PADDING, &plain_len) == TLS_WANT,
@@ -168,6 +177,11 @@ static void take_records(struct node *node, const char *data, size_t len) {
                                 node->plain_out.len) == TLS_OK,
               "no record could be written");
     node->plain_out.len = node->net_out.len = 0;
+    if (node->pending.count) {
+        uint64_t now_ns = clock_monotonic_ns();
+        latency_settle(&node->latency, &node->pending, now_ns);
+        lag_note(&node->lag, now_ns - node->turn_ns);
+    }
 }
 
 static void take_posts(void *context) {

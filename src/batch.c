@@ -136,7 +136,7 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
     batch->ring = ring;
     batch->id_key = batch->privacy ? privacy_id_key(batch->privacy) : public_id_key;
     event_context_init(&batch->context, endpoint, provider, received_us);
-    batch->accepted = batch->duplicates = batch->rejected = 0;
+    batch->accepted = batch->duplicates = batch->rejected = batch->late = 0;
     batch->identity_count = 0;
     batch->own_identity = false;
     batch->kind_count = 0;
@@ -192,6 +192,8 @@ static void push_event(struct batch *batch, const struct event *event,
                                .kind_len = layout->kind_len,
                            });
     batch->accepted++;
+    batch->late += event->time_ms != TIME_NONE &&
+                   event->time_ms < batch->context.received_us / 1000 - BATCH_LATE_MS;
     count_kind(batch, event->kind);
 }
 

@@ -28,6 +28,10 @@ struct batch_kind {
     unsigned count;
 };
 
+/* An event is late when its own time is further back than this as it is received: it tells of the
+ * past, not of who is there. Senders take up to a minute or two (SENDERS: Aerohive, Meraki). */
+enum { BATCH_LATE_MS = 5 * 60 * 1000 };
+
 /* What becomes of an event that was sent before. */
 enum batch_duplicates {
     BATCH_KEEP, /* it is an event like any other; nothing is looked up */
@@ -50,6 +54,7 @@ struct batch {
     struct event_context context;
     unsigned accepted;              /* events pushed, marked ones included */
     unsigned duplicates;            /* events that were sent before, dropped or marked */
+    unsigned late;                  /* of those accepted, how many are BATCH_LATE_MS behind */
     unsigned rejected;              /* parts that could not be read */
     struct problem first_rejection; /* of the first of these; set where rejected > 0 */
     struct batch_kind

@@ -29,7 +29,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "log.h"
+#include "conn_note.h"
 #include "util/clock.h"
 
 enum state { CONN_OPEN, CONN_CLOSING, CONN_LINGERING, CONN_CLOSED };
@@ -59,6 +59,8 @@ struct conn {
     bool established,
         answered;           /* answered: a request was answered since the last deadline was set */
     bool writing;           /* a struct conn_write is in flight */
+    bool failed;            /* its handshake is counted as failed */
+    uint64_t begun_ns;      /* when the request under way began; 0: none is */
     struct conn_kept *kept; /* NULL: nothing waits for the disk */
 };
 
@@ -67,12 +69,14 @@ struct conn_kept {
     struct list link; /* in conn_shared.kept */
     struct conn *conn;
     uint64_t seq; /* of the next event when they were made */
+    struct latency_pending pending;
     struct buf answers;
 };
 
 /* Output that the socket did not take at once. */
 struct conn_write {
     uv_write_t request;
+    struct latency_pending pending;
     struct buf data;
 };
 
@@ -135,9 +139,18 @@ static void start_linger(struct conn *conn) {
         (void)shutdown(fd, SHUT_WR); /* fails only where the peer is gone: its EOF comes next */
 }
 
+/* After an error: what was about to be sent is not. */
+static void drop_output(struct conn_shared *shared) {
+    buf_reset(&shared->plain_out, CONN_READ_BYTES);
+    buf_reset(&shared->net_out, CONN_READ_BYTES);
+    shared->pending = (struct latency_pending){0};
+}
+
 static void on_written(uv_write_t *request, int status) {
     struct conn_write *write = (struct conn_write *)request;
     struct conn *conn = request->data;
+    if (status == 0)
+        conn_note_written(conn->shared, &write->pending);
     buf_deinit(&write->data);
     free(write);
     if (uv_is_closing((uv_handle_t *)&conn->tcp)) /* may come with status 0 after uv_close */
@@ -169,6 +182,8 @@ static int write_later(struct conn *conn, const char *data, size_t len) {
     if (rc)
         goto fail;
     conn->writing = true;
+    write->pending = conn->shared->pending;
+    conn->shared->pending = (struct latency_pending){0};
     uv_read_stop((uv_stream_t *)&conn->tcp);
     return 0;
 
@@ -193,6 +208,8 @@ static int flush(struct conn *conn) {
             rc = write_later(conn, out->ptr + sent, out->len - (size_t)sent);
     }
     buf_reset(out, CONN_READ_BYTES);
+    if (rc == 0)
+        conn_note_written(conn->shared, &conn->shared->pending);
     if (rc == 0 && conn->state == CONN_CLOSING && !conn->writing && !conn->kept)
         start_linger(conn);
     return rc;
@@ -206,29 +223,16 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     response->close = close;
     conn->answered = true;
     conn->shared->figures.answers[response->status / 100]++;
+    latency_begin(&conn->shared->pending, conn->begun_ns ? conn->begun_ns : conn->shared->turn_ns);
+    conn->begun_ns = 0;
     if (close)
         conn->state = CONN_CLOSING;
     return http_respond(&conn->shared->plain_out, response);
 }
 
-/* What an operator has to know of: an endpoint's sender that is not understood. What comes for
- * nobody's path is the internet's noise. */
-static void log_answer(const struct ingest_answer *answer) {
-    enum log_level level = answer->endpoint ? LOG_WARNING : LOG_DEBUG;
-    char status[U64_TEXT_BYTES + 1], count[U64_TEXT_BYTES + 1];
-    uint64_t suppressed;
-    if (!answer->reason || !log_enabled(level) || !log_admit(answer->reason, &suppressed))
-        return;
-    status[text_format_u64((uint64_t)answer->status, status)] = 0;
-    count[text_format_u64(suppressed, count)] = 0;
-    log_write(level, answer->status == 200 ? "body not read in full" : "request refused", "status",
-              status, "endpoint", answer->endpoint ? answer->endpoint->name : "-", "reason",
-              answer->reason, "at", answer->where, suppressed ? "suppressed" : NULL, count, NULL);
-}
-
 static int respond_answer(struct conn *conn, const struct http_request *request,
                           const struct ingest_answer *answer, bool close) {
-    log_answer(answer);
+    conn_note_answer(answer);
     struct http_response response = {
         .status = answer->status,
         .content_type = answer->content_type,
@@ -257,8 +261,10 @@ static int on_head(struct conn *conn, struct http_request *request, struct inges
 
 static int on_request(struct conn *conn, struct http_request *request,
                       struct ingest_answer *answer) {
-    if (request->discard_body)
+    if (request->discard_body) {
+        conn->begun_ns = 0;
         return 0; /* answered at its head */
+    }
     ingest_request(conn->shared->ingest, request, conn->shared->now_us, answer);
     int rc = respond_answer(conn, request, answer, false);
     ingest_release(conn->shared->ingest, &conn->hold);
@@ -275,8 +281,8 @@ static int on_bad(struct conn *conn, int status, const char *reason) {
                                      .minor_version = 1};
     if (request)
         response.more_headers = ingest_path_headers(conn->shared->ingest, request->path);
-    if (log_enabled(LOG_DEBUG))
-        log_write(LOG_DEBUG, "not HTTP", "reason", reason, NULL);
+    conn_note_noise("not HTTP", reason);
+    ingest_count_bad(conn->shared->ingest, conn->hold.route, status);
     return respond(conn, &response, true);
 }
 
@@ -328,6 +334,8 @@ static int keep_answers(struct conn *conn) {
     }
     buf_reset(&shared->plain_out, CONN_READ_BYTES);
     kept->conn = conn;
+    kept->pending = shared->pending;
+    shared->pending = (struct latency_pending){0};
     kept->seq = ring_committed(shared->ingest->ring).seq;
     conn->kept = kept;
     list_append(&shared->kept, &kept->link);
@@ -349,7 +357,7 @@ static void drop_kept(struct conn *conn) {
 static int take_kept(struct conn *conn, int error) {
     struct conn_shared *shared = conn->shared;
     int rc = 0;
-    if (error) {
+    if (error) { /* one answer, in place of all of them */
         struct http_response response = {
             .status = 503,
             .content_type = "application/json",
@@ -357,8 +365,11 @@ static int take_kept(struct conn *conn, int error) {
             .body = SPAN("{\"error\":\"the events could not be written to disk\"}\n"),
             .minor_version = 1,
         };
+        conn->begun_ns = conn->kept->pending.first_ns;
+        ingest_count_bad(shared->ingest, NULL, response.status);
         rc = respond(conn, &response, true);
     } else {
+        shared->pending = conn->kept->pending;
         rc = buf_append(&shared->plain_out, conn->kept->answers.ptr, conn->kept->answers.len);
     }
     drop_kept(conn);
@@ -372,8 +383,7 @@ static void go_on(struct conn *conn, int error) {
     if (rc == 0 && !conn->writing)
         rc = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
     if (rc) {
-        buf_reset(&conn->shared->plain_out, CONN_READ_BYTES);
-        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        drop_output(conn->shared);
         conn_close(conn);
         return;
     }
@@ -389,6 +399,12 @@ void conn_on_disk(struct conn_shared *shared, uint64_t seq, int error) {
     }
 }
 
+static void note_failure(struct conn *conn, const char *reason) {
+    if (!conn->failed)
+        conn_note_failure(conn->shared, reason);
+    conn->failed = true;
+}
+
 static void note_handshake(struct conn *conn, int result) {
     struct conn_figures *figures = &conn->shared->figures;
     if (tls_session_is_established(&conn->tls)) {
@@ -396,10 +412,7 @@ static void note_handshake(struct conn *conn, int result) {
         figures->handshakes++;
         figures->handshakes_resumed += tls_session_was_resumed(&conn->tls);
     } else if (result == TLS_FAILED || result == TLS_CLOSED) {
-        figures->handshakes_failed++;
-        if (log_enabled(LOG_DEBUG))
-            log_write(LOG_DEBUG, "handshake failed", "reason", tls_session_failure(&conn->tls),
-                      NULL);
+        note_failure(conn, tls_session_failure(&conn->tls));
     }
 }
 
@@ -436,6 +449,7 @@ void conn_begin_turn(struct conn_shared *shared, bool bounded) {
     shared->round += !shared->turn_cut; /* those that were cut off come first: same round */
     shared->turn_cut = false;
     shared->turn_handshakes = 0;
+    shared->turn_ns = 0;
 }
 
 /* Whether the connection has to wait for another turn. The kernel names ready sockets in the same
@@ -462,12 +476,22 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : CONN_READ_BYTES);
 }
 
+/* One that is not whole goes on from when its first byte was read. */
+static void note_begun(struct conn *conn) {
+    if (!http_parser_in_head(&conn->http) && !http_parser_in_body(&conn->http))
+        conn->begun_ns = 0;
+    else if (!conn->begun_ns)
+        conn->begun_ns = conn->shared->turn_ns;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct conn *conn = stream->data;
     int rc = 0;
     if (len == UV_ENOBUFS)
         return;
     if (len < 0) {
+        if (!conn->established && conn->round) /* it had begun to speak: no mere look at the port */
+            note_failure(conn, "closed");
         conn_close(conn);
         return;
     }
@@ -476,15 +500,17 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     conn->round = conn->shared->round;
     conn->shared->turn_handshakes += !conn->established;
     conn->shared->now_us = clock_realtime_us();
+    if (!conn->shared->turn_ns)
+        conn->shared->turn_ns = clock_monotonic_ns();
     rc = process_records(conn, buf->base, (size_t)len);
     if (rc == 0)
         rc = flush(conn);
     if (rc) {
-        buf_reset(&conn->shared->plain_out, CONN_READ_BYTES);
-        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        drop_output(conn->shared);
         conn_close(conn);
         return;
     }
+    note_begun(conn);
     update_wait(conn);
 }
 
@@ -517,7 +543,7 @@ static void conn_end(struct conn *conn) {
     if (conn->state == CONN_OPEN)
         conn->state = CONN_CLOSING;
     if (encrypt_answers(conn) || flush(conn)) {
-        buf_reset(&conn->shared->net_out, CONN_READ_BYTES);
+        drop_output(conn->shared);
         conn_close(conn);
         return;
     }
@@ -532,11 +558,13 @@ static void on_deadline(struct wheel_node *node) {
         return;
     }
     if (!conn->established) {
+        note_failure(conn, "timeout");
         conn_close(conn);
         return;
     }
     if ((http_parser_in_head(&conn->http) || http_parser_in_body(&conn->http)) &&
         on_bad(conn, 408, "the request did not come in time")) {
+        drop_output(conn->shared);
         conn_close(conn);
         return;
     }

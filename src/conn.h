@@ -8,6 +8,8 @@
 
 #include "http.h"
 #include "ingest.h"
+#include "lag.h"
+#include "latency.h"
 #include "peers.h"
 #include "tls.h"
 #include "util/buf.h"
@@ -31,10 +33,18 @@ struct conn_timeouts {
     uint64_t header_ms, body_ms, keepalive_ms;
 };
 
+/* Why handshakes came to nothing: a word of the TLS library or of ours, static text. */
+enum { CONN_FAILURES = 24 }; /* words that are told apart; the last place takes all others */
+struct conn_failure {
+    const char *reason; /* NULL: the place is free, or the last one */
+    uint64_t count;
+};
+
 /* What came of connections since start. */
 struct conn_figures {
     uint64_t accepted, closed;
-    uint64_t handshakes, handshakes_resumed, handshakes_failed;
+    uint64_t handshakes, handshakes_resumed;
+    struct conn_failure failures[CONN_FAILURES];
     uint64_t answers[6]; /* by the status' first digit */
     uint64_t timeouts;
 };
@@ -47,6 +57,11 @@ struct conn_shared {
     struct http_limits limits;
     struct conn_timeouts timeouts;
     struct conn_figures figures;
+    struct latency latency; /* from the turn that brought a request's first byte to its answer being
+                               the kernel's to send */
+    struct latency_pending pending; /* answers that are not written yet; none between callbacks */
+    struct lag lag;    /* how long after the beginning of its turn an answer was written */
+    uint64_t turn_ns;  /* when somebody was first read from in this turn; 0: nobody yet */
     struct list conns; /* all that are not closed */
     struct list kept;  /* those whose answers wait for the disk, oldest first */
     bool durable;      /* posts are answered when their events are on disk */

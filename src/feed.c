@@ -592,3 +592,7 @@ void feed_free(struct feed *feed) {
 unsigned feed_reader_count(const struct feed *feed) {
     return feed->reader_count;
 }
+
+uint64_t feed_lost(const struct feed *feed) {
+    return feed->lost;
+}

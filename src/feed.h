@@ -61,5 +61,7 @@ const struct readers *feed_held(const struct feed *feed);
 void feed_set_max_hold(struct feed *feed, uint64_t max_hold_ms);
 
 unsigned feed_reader_count(const struct feed *feed);
+/* Events that readers were told they have lost, for the ring had passed them by, since start. */
+uint64_t feed_lost(const struct feed *feed);
 
 #endif

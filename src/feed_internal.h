@@ -78,6 +78,7 @@ struct feed {
     struct list behind;    /* readers that have more to get than one turn gives */
     struct list turns_end; /* a mark in one of these two while turns are given */
     unsigned reader_count;
+    uint64_t lost;      /* events that readers were told they have lost */
     uint64_t woken_seq; /* what the live ones have got up to */
     void (*on_done)(void *context);
     void *done_context;

@@ -22,6 +22,7 @@ static int append_overrun(struct reader *reader) {
     const struct feed_gap gap = {span_from(after, len), oldest.seq,
                                  (int64_t)(oldest.seq - reader->cursor.seq), "overrun"};
     reader->cursor = oldest;
+    reader->feed->lost += (uint64_t)gap.lost;
     return feed_format_gap(reader->format, ring, &gap, &reader->feed->out);
 }
 

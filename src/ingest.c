@@ -297,12 +297,17 @@ static bool check_head(struct ingest *ingest, struct route *route, struct http_r
 
 static void count_answer(struct ingest *ingest, struct route_state *state, int64_t now_us,
                          const struct ingest_answer *answer) {
-    route_count_answer(state, answer->status);
+    route_count_code(state->codes, answer->status);
     if (answer->status >= 400) {
         ingest->figures.refused++;
         state->last_error = answer->reason;
         state->last_error_us = now_us;
     }
+}
+
+void ingest_count_bad(struct ingest *ingest, const struct route *route, int status) {
+    ingest->figures.refused++;
+    route_count_code(route ? route->state->codes : ingest->strangers, status);
 }
 
 static void count_events(struct ingest *ingest, struct route_state *state, int64_t now_us) {
@@ -313,6 +318,7 @@ static void count_events(struct ingest *ingest, struct route_state *state, int64
     state->accepted += batch->accepted;
     state->duplicates += batch->duplicates;
     state->rejected += batch->rejected;
+    state->late += batch->late;
     if (batch->accepted || batch->duplicates)
         state->last_event_us = now_us;
     for (unsigned i = 0; i < batch->kind_count; i++)
@@ -330,8 +336,8 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
     answer->endpoint = route ? route->endpoint : NULL;
     if (!route) {
         ingest->figures.refused++;
-        ingest->figures.unknown_paths++;
         answer_error(answer, 404, "no endpoint has this path");
+        route_count_code(ingest->strangers, answer->status);
         return INGEST_ANSWERED;
     }
     ingest->figures.requests++;

@@ -17,12 +17,11 @@
 
 /* Counts since start; never reset. */
 struct ingest_figures {
-    uint64_t requests;      /* that came as far as an endpoint */
-    uint64_t accepted;      /* events */
-    uint64_t duplicates;    /* events */
-    uint64_t rejected;      /* parts of bodies */
-    uint64_t refused;       /* requests answered 4xx or 5xx */
-    uint64_t unknown_paths; /* of these, for no endpoint */
+    uint64_t requests;   /* that came as far as an endpoint */
+    uint64_t accepted;   /* events */
+    uint64_t duplicates; /* events */
+    uint64_t rejected;   /* parts of bodies */
+    uint64_t refused;    /* requests answered 4xx or 5xx */
 };
 
 struct ingest {
@@ -36,6 +35,7 @@ struct ingest {
     struct dedupe *dedupe;  /* NULL where the mode is off */
     struct batch batch;
     struct ingest_figures figures;
+    struct route_code strangers[ROUTE_CODES]; /* answers to requests that are no endpoint's */
     bool
         disk_failed; /* the owner's to set: nothing can be promised, posts are told to come again */
 };
@@ -99,6 +99,10 @@ enum ingest_verdict ingest_head(struct ingest *ingest, struct http_request *requ
 /* The request is whole: its events are in the ring, or *answer says why not. */
 void ingest_request(struct ingest *ingest, const struct http_request *request, int64_t now_us,
                     struct ingest_answer *answer);
+
+/* Counts an answer that was given without the two above: to what is not HTTP, or too large, or too
+ * late. `route` as in the request's hold, NULL where it has none. */
+void ingest_count_bad(struct ingest *ingest, const struct route *route, int status);
 
 /* The fields that every answer on that path carries, whatever was asked; NULL where there are none.
  */

@@ -79,6 +79,13 @@ static size_t character_bytes(const unsigned char *p) {
     return 0;
 }
 
+/* U+202A to 202E, U+2066 to 2069 (UAX #9): what a terminal then shows is not what is there. */
+static bool is_reordering(const unsigned char *p, size_t len) {
+    return len == 3 && p[0] == 0xe2 &&
+           ((p[1] == 0x80 && p[2] >= 0xaa && p[2] <= 0xae) ||
+            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
 /* One character of a string in quotes; the escapes are those of JSON in both formats. Returns the
  * bytes of `text` that it took. */
 static size_t put_escaped(struct line *line, const unsigned char *text) {
@@ -97,6 +104,9 @@ static size_t put_escaped(struct line *line, const unsigned char *text) {
         snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)text[0]);
     else if (len == 2 && text[0] == 0xc2 && text[1] < 0xa0) /* C1: some terminals obey these too */
         snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)text[1]);
+    else if (is_reordering(text, len))
+        snprintf(escape, sizeof(escape), "\\u%04x",
+                 0x2000U | (text[1] & 0x3fU) << 6 | (text[2] & 0x3fU));
     else {
         put(line, LIMIT, (const char *)text, len);
         return len;

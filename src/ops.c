@@ -24,6 +24,11 @@ static void put(struct writer *w, const char *format, ...) {
         w->rc = buf_append(w->out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
+/* Draining, and while the disk fails, posts go elsewhere. */
+static bool is_ready(const struct ops *ops) {
+    return !ops->draining && !ops->ingest->disk_failed;
+}
+
 /* --- Prometheus ----------------------------------------------------------------------- */
 
 static void describe(struct writer *w, const char *name, const char *type, const char *help) {
@@ -36,16 +41,18 @@ static void put_one(struct writer *w, const char *name, const char *type, const 
     put(w, "rollcall_%s %llu\n", name, value);
 }
 
+static void put_codes(struct writer *w, const char *endpoint, const struct route_code *codes) {
+    for (unsigned c = 0; c < ROUTE_CODES && codes[c].status; c++)
+        put(w, "rollcall_http_requests_total{endpoint=\"%s\",code=\"%d\"} %llu\n", endpoint,
+            codes[c].status, (unsigned long long)codes[c].count);
+}
+
 static void put_endpoints(struct writer *w, const struct ops *ops) {
     const struct routes *routes = ops->ingest->routes;
     describe(w, "http_requests_total", "counter", "Requests answered, by endpoint and status.");
-    put(w, "rollcall_http_requests_total{endpoint=\"\",code=\"404\"} %llu\n",
-        (unsigned long long)ops->ingest->figures.unknown_paths);
+    put_codes(w, "", ops->ingest->strangers);
     for (size_t i = 0; i < routes->count; i++)
-        for (unsigned c = 0; c < ROUTE_CODES && routes->all[i].state->codes[c].status; c++)
-            put(w, "rollcall_http_requests_total{endpoint=\"%s\",code=\"%d\"} %llu\n",
-                routes->all[i].endpoint->name, routes->all[i].state->codes[c].status,
-                (unsigned long long)routes->all[i].state->codes[c].count);
+        put_codes(w, routes->all[i].endpoint->name, routes->all[i].state->codes);
     describe(w, "events_total", "counter", "Events that went into the ring, by endpoint and kind.");
     for (size_t i = 0; i < routes->count; i++) {
         const struct route_state *state = routes->all[i].state;
@@ -61,10 +68,36 @@ static void put_endpoints(struct writer *w, const struct ops *ops) {
     for (size_t i = 0; i < routes->count; i++)
         put(w, "rollcall_events_duplicate_total{endpoint=\"%s\"} %llu\n",
             routes->all[i].endpoint->name, (unsigned long long)routes->all[i].state->duplicates);
+    describe(w, "events_late_total", "counter",
+             "Events that went into the ring more than 5 minutes after their own time.");
+    for (size_t i = 0; i < routes->count; i++)
+        put(w, "rollcall_events_late_total{endpoint=\"%s\"} %llu\n", routes->all[i].endpoint->name,
+            (unsigned long long)routes->all[i].state->late);
+    describe(w, "last_event_timestamp_seconds", "gauge",
+             "When an endpoint's sender last sent an event, new or not.");
+    for (size_t i = 0; i < routes->count; i++)
+        if (routes->all[i].state->last_event_us)
+            put(w, "rollcall_last_event_timestamp_seconds{endpoint=\"%s\"} %.3f\n",
+                routes->all[i].endpoint->name, (double)routes->all[i].state->last_event_us / 1e6);
     describe(w, "events_rejected_total", "counter", "Parts of bodies that could not be read.");
     for (size_t i = 0; i < routes->count; i++)
         put(w, "rollcall_events_rejected_total{endpoint=\"%s\",reason=\"shape\"} %llu\n",
             routes->all[i].endpoint->name, (unsigned long long)routes->all[i].state->rejected);
+}
+
+static void put_latency(struct writer *w, const struct latency *latency) {
+    static const char name[] = "http_request_duration_seconds";
+    uint64_t count = 0;
+    describe(w, name, "histogram", "From a request's first byte to its answer being written.");
+    for (unsigned i = 0; i < LATENCY_BOUNDS; i++) {
+        count += latency->counts[i];
+        put(w, "rollcall_%s_bucket{le=\"%g\"} %llu\n", name, (double)latency_bound_ns(i) / 1e9,
+            (unsigned long long)count);
+    }
+    count += latency->counts[LATENCY_BOUNDS];
+    put(w, "rollcall_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)count);
+    put(w, "rollcall_%s_sum %.9f\n", name, (double)latency->sum_ns / 1e9);
+    put(w, "rollcall_%s_count %llu\n", name, (unsigned long long)count);
 }
 
 static double oldest_age_s(const struct ops *ops) {
@@ -97,6 +130,8 @@ static void put_ring(struct writer *w, const struct ops *ops) {
 static void put_readers(struct writer *w, const struct ops *ops) {
     uint64_t newest = ring_newest(ops->ring).seq - 1;
     put_one(w, "readers", "gauge", "Connections on the Unix socket.", ops->feed_readers);
+    put_one(w, "reader_lost_total", "counter", "Events that readers were told they have missed.",
+            ops->reader_lost);
     describe(w, "reader_lag_events", "gauge", "Events that a held reader has not committed.");
     for (unsigned i = 0; i < READERS_MAX; i++)
         if (ops->held->places[i].name[0])
@@ -106,6 +141,20 @@ static void put_readers(struct writer *w, const struct ops *ops) {
                                          : 0));
 }
 
+/* The TLS library shouts: "WRONG_VERSION_NUMBER". */
+static void put_failure(struct writer *w, const struct conn_failure *failure) {
+    char reason[64] = "other";
+    size_t len = 0;
+    for (; failure->reason && failure->reason[len] && len < sizeof reason - 1; len++) {
+        char c = failure->reason[len];
+        reason[len] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    if (len)
+        reason[len] = 0;
+    put(w, "rollcall_tls_handshake_failures_total{reason=\"%s\"} %llu\n", reason,
+        (unsigned long long)failure->count);
+}
+
 static void put_connections(struct writer *w, const struct ops *ops) {
     const struct conn_figures *figures = &ops->conns->figures;
     describe(w, "tls_handshakes_total", "counter", "Handshakes done, full or resumed.");
@@ -113,21 +162,32 @@ static void put_connections(struct writer *w, const struct ops *ops) {
         (unsigned long long)(figures->handshakes - figures->handshakes_resumed));
     put(w, "rollcall_tls_handshakes_total{resumed=\"true\"} %llu\n",
         (unsigned long long)figures->handshakes_resumed);
-    put_one(w, "tls_handshake_failures_total", "counter", "Handshakes that came to nothing.",
-            figures->handshakes_failed);
+    describe(w, "tls_handshake_failures_total", "counter", "Handshakes that came to nothing.");
+    for (unsigned i = 0; i < CONN_FAILURES; i++)
+        if (figures->failures[i].count)
+            put_failure(w, &figures->failures[i]);
     put_one(w, "connections", "gauge", "Connections of senders.", ops->conns->count);
     put_one(w, "connections_accepted_total", "counter", "Connections since start.",
             figures->accepted);
     describe(w, "connections_refused_total", "counter", "Connections closed at once.");
     put(w, "rollcall_connections_refused_total{reason=\"limit\"} %llu\n",
-        (unsigned long long)ops->refused);
+        (unsigned long long)ops->refused.limit);
+    put(w, "rollcall_connections_refused_total{reason=\"address\"} %llu\n",
+        (unsigned long long)ops->refused.address);
+    put(w, "rollcall_connections_refused_total{reason=\"error\"} %llu\n",
+        (unsigned long long)ops->refused.error);
     put_one(w, "timeouts_total", "counter", "Connections whose deadline passed.",
             figures->timeouts);
 }
 
 static int answer_metrics(const struct ops *ops, struct buf *body) {
     struct writer w = {body, 0};
+    put_one(&w, "ready", "gauge", "1 while /readyz is answered with 200.", is_ready(ops));
     put_endpoints(&w, ops);
+    put_latency(&w, &ops->conns->latency);
+    describe(&w, "loop_lag_seconds", "gauge",
+             "The longest that the event loop has kept somebody waiting, in the last 30 to 60 s.");
+    put(&w, "rollcall_loop_lag_seconds %.6f\n", (double)lag_worst_ns(&ops->conns->lag) / 1e9);
     put_ring(&w, ops);
     put_readers(&w, ops);
     put_connections(&w, ops);
@@ -212,7 +272,7 @@ int ops_answer(const struct ops *ops, struct span path, struct buf *body,
         return buf_append(body, "ok\n", 3);
     if (!span_equals(path, SPAN("/readyz")))
         return OPS_UNKNOWN;
-    if (!ops->draining && !ops->ingest->disk_failed)
+    if (is_ready(ops))
         return buf_append(body, "ok\n", 3);
     answer->status = 503;
     return ops->draining ? buf_append(body, "draining\n", 9) : buf_append(body, "disk\n", 5);

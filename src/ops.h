@@ -9,14 +9,22 @@
 #include "util/buf.h"
 #include "util/err.h"
 
+/* Connections that were closed at once. */
+struct ops_refused {
+    uint64_t limit;   /* past max_connections */
+    uint64_t address; /* past max_connections_per_ip */
+    uint64_t error;   /* the system would not, or the peer was gone */
+};
+
 /* Where the figures are. All outlive it; pointers that may be NULL say so. */
 struct ops {
     const struct ingest *ingest;
     const struct conn_shared *conns;
     const struct ring *ring;
     const struct readers *held;
-    unsigned feed_readers;          /* set by the owner before each answer, as are those below */
-    uint64_t refused;               /* connections past a limit */
+    unsigned feed_readers; /* set by the owner before each answer, as are those below */
+    uint64_t reader_lost;  /* events that readers were told they have lost */
+    struct ops_refused refused;
     uint64_t reloads, reload_fails; /* since start */
     bool reload_ok;                 /* the last one; true where there was none */
     bool draining;

@@ -98,18 +98,20 @@ void routes_unref(struct routes *routes) {
     free(routes);
 }
 
-void route_count_answer(struct route_state *state, int status) {
+void route_count_code(struct route_code *codes, int status) {
     unsigned i = 0;
-    while (i < ROUTE_CODES - 1 && state->codes[i].status && state->codes[i].status != status)
+    while (i < ROUTE_CODES - 1 && codes[i].status && codes[i].status != status)
         i++;
-    state->codes[i].status = status;
-    state->codes[i].count++;
+    codes[i].status = status;
+    codes[i].count++;
 }
 
 void route_count_events(struct route_state *state, struct span kind, unsigned count) {
     unsigned i = 0;
-    /* One with escapes would mean something else in a label. */
-    if (kind.len > 0 && kind.len <= ROUTE_KIND_BYTES && !memchr(kind.ptr, '\\', kind.len))
+    /* One with escapes would mean something else in a label; and "other" is that of those which
+     * have no place. */
+    if (kind.len > 0 && kind.len <= ROUTE_KIND_BYTES && !memchr(kind.ptr, '\\', kind.len) &&
+        !span_equals(kind, SPAN("other")))
         while (i < ROUTE_KINDS && state->kinds[i].name[0] &&
                !span_equals(span_from_string(state->kinds[i].name), kind))
             i++;

@@ -32,6 +32,7 @@ struct route_state {
     unsigned references;
     struct quota quota;
     uint64_t accepted, duplicates, rejected; /* events; parts of bodies */
+    uint64_t late;                           /* of those accepted, see BATCH_LATE_MS */
     int64_t last_event_us, last_error_us;    /* Unix time; 0: never */
     const char *last_error;                  /* static text */
     struct route_code codes[ROUTE_CODES];
@@ -59,7 +60,8 @@ int routes_new(struct routes **routes, struct config *config,
                const struct routes *before) MUST_CHECK;
 struct routes *routes_ref(struct routes *routes);
 void routes_unref(struct routes *routes); /* NULL is fine */
-void route_count_answer(struct route_state *state, int status);
+/* ROUTE_CODES of them; past that the last place takes all. */
+void route_count_code(struct route_code *codes, int status);
 void route_count_events(struct route_state *state, struct span kind, unsigned count);
 /* The endpoint of that path, or NULL. */
 struct route *routes_find(const struct routes *routes, struct span path);

@@ -51,8 +51,18 @@ static void format_address(const struct sockaddr_storage *address, char *dst, si
 
 static void on_connection(uv_stream_t *stream, int status);
 
+/* A timer that fires late is what everybody has waited for. libuv counts on from when it fired. */
+static void note_lag(struct server *server) {
+    uint64_t now_ns = clock_monotonic_ns(), due_ns = server->tick_due_ms * 1000000;
+    if (server->tick_due_ms && now_ns > due_ns)
+        lag_note(&server->conns->lag, now_ns - due_ns);
+    lag_tick(&server->conns->lag, now_ns / 1000000);
+    server->tick_due_ms = uv_now(server->loop) + WHEEL_TICK_MS;
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct server *server = timer->data;
+    note_lag(server);
     wheel_advance(&server->wheel, uv_now(server->loop));
     for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++)
         if (server->listeners[i] && server->listeners[i]->parked)
@@ -104,7 +114,7 @@ static void refuse(struct server *server, struct listener *listener) {
         listener->parked = true;
         return;
     }
-    server->refused++;
+    server->refused.limit++;
     (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)tcp);
     uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
 }
@@ -115,10 +125,13 @@ static void on_connection(uv_stream_t *stream, int status) {
     const struct config *config = server->config;
     if (status < 0) {
         static const char reason[] = "accept failed";
+        char count[U64_TEXT_BYTES + 1];
         uint64_t suppressed;
-        if (log_admit(reason, &suppressed))
-            log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
-                      NULL);
+        if (!log_admit(reason, &suppressed))
+            return;
+        count[text_format_u64(suppressed, count)] = 0;
+        log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
+                  suppressed ? "suppressed" : NULL, count, NULL);
         return;
     }
     listener->parked = false;
@@ -130,8 +143,10 @@ static void on_connection(uv_stream_t *stream, int status) {
                          config->max_connections_per_ip);
     /* Short of memory it may not have been taken yet; UV_EAGAIN: it had been, this is a retry. */
     listener->parked = rc == UV_ENOMEM;
-    if (rc && rc != UV_ENOMEM && rc != UV_EAGAIN)
-        server->refused++;
+    if (rc == UV_E2BIG)
+        server->refused.address++;
+    else if (rc && rc != UV_ENOMEM && rc != UV_EAGAIN)
+        server->refused.error++;
 }
 
 /* --- what is asked of the node -------------------------------------------------------------------
@@ -145,6 +160,7 @@ static int on_ops(void *context, struct span path, struct buf *body, struct ops_
         .ring = server->ring,
         .held = feed_held(server->feed),
         .feed_readers = feed_reader_count(server->feed),
+        .reader_lost = feed_lost(server->feed),
         .refused = server->refused,
         .reloads = server->reloads,
         .reload_fails = server->reload_fails,

@@ -58,7 +58,8 @@ struct server {
     uv_signal_t signals[SERVER_SIGNALS];
     bool handles_open; /* of all above */
     uint64_t fed_seq;  /* ring_next_seq when the feed was last woken */
-    uint64_t refused;  /* connections past a limit */
+    struct ops_refused refused;
+    uint64_t tick_due_ms; /* when the loop's timer is to fire; 0 before the first time */
     uint64_t reloads, reload_fails;
     bool reload_failed; /* the last one */
     int64_t started_us; /* Unix time */

@@ -171,6 +171,11 @@ static void test_invalid_utf8(void **state) {
                 "\xc2\x9b"
                 "31m",
                 "\"\\u009b31m\"");
+    /* Text that a terminal would show in another order than it has. */
+    check_value(false, "\xe2\x80\xa9", "\"\xe2\x80\xa9\"");
+    check_value(false, "\xe2\x80\xaa\xe2\x80\xae\xe2\x80\xaf", "\"\\u202a\\u202e\xe2\x80\xaf\"");
+    check_value(true, "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa",
+                "\"\xe2\x81\xa5\\u2066\\u2069\xe2\x81\xaa\"");
     check_value(true, "\xc2\xa0", "\"\xc2\xa0\"");
     check_value(false, "\xff", "\"\\ufffd\"");
 }

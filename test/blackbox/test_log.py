@@ -1,7 +1,11 @@
 """What the node says of what it refuses: enough to act on, no more than it should, never a secret."""
+import json
 import os
 import re
+import shutil
+import signal
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -94,6 +98,129 @@ class Log(unittest.TestCase):
             shown = len(lines) + sum(int(n) for n in re.findall(r"suppressed=(\d+)", str(lines)))
             self.assertTrue(len(lines) == 10 or shown > 10, lines)
             self.assertLess(len(lines), 500)
+
+    def test_nor_of_debug_lines(self):
+        with self.node(rest="[log]\nlevel = debug\n") as node:
+            for _ in range(40):
+                with socket.create_connection(("127.0.0.1", node.port), DEADLINE) as sock:
+                    sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    while sock.recv(100):
+                        pass
+            node.stop()
+            lines = said(node, "handshake failed", "HTTP_REQUEST")
+            shown = len(lines) + sum(int(n) for n in re.findall(r"suppressed=(\d+)", str(lines)))
+            self.assertTrue(len(lines) == 10 or shown > 10, lines)
+            self.assertLess(len(lines), 40)
+
+
+# A logfmt line: key=value pairs, a value bare or in quotes with JSON's escapes.
+PAIR = re.compile(r'([a-z_]+)=("(?:[^"\\\x00-\x1f\x7f]|\\(?:["\\/bfnrt]|u[0-9a-f]{4}))*"|[!#-<>-\[\]-~]+)(?: |\Z)')
+
+
+def parse_logfmt(line):
+    pairs, at = [], 0
+    while at < len(line):
+        found = PAIR.match(line, at)
+        assert found, "not logfmt at %d: %r" % (at, line)
+        value = found.group(2)
+        pairs.append((found.group(1), json.loads(value) if value.startswith('"') else value))
+        at = found.end()
+    assert not line.endswith(" "), line
+    return pairs
+
+
+def parse_json(line):
+    pairs = json.loads(line, object_pairs_hook=lambda pairs: pairs)
+    assert all(isinstance(value, str) for _, value in pairs), line
+    return pairs
+
+
+class EveryLine(unittest.TestCase):
+    """A run in which everything goes wrong that a peer or an operator can do, in both formats: each line
+    parses, has its time, level and message in front and no key twice, and none tells what it must not."""
+
+    SECRETS = (SECRET[:8], "unguessable", "in-the-query", "wrong-guess", "somebody@example.com", "meraki-secret",
+               "validator-text", "dcac3da506b4", "dc:ac:3d:a5:06:b4", "hush")
+
+    def make_noise(self, node):
+        posts = (
+            ("/unguessable/hq?key=in-the-query", [], ("Authorization: Hive wrong-guess",)),
+            ("/unguessable/hq", {"somebody@example.com": 1}, ("Authorization: Hive " + SECRET,)),
+            ("/unguessable/hq", b'[{"apMac"\xff\x00\n=" \x1b[31m', ("Authorization: Hive " + SECRET,)),
+            ("/unguessable/hq", [{"apMac": 'a"b=\\c\n\u202e', "observations": [{"clientMac": 7}]}],
+             ("Authorization: Hive " + SECRET,)),
+            ("/unguessable/bt", b'{"user":"somebody@example.com"'), ("/unguessable/bt", {"dcac3da506b4": None}),
+            ("/unguessable/meraki", {"secret": "wrong-guess", "version": "2.0"}),
+            ("/unguessable/meraki", {"secret": "meraki-secret", "version": "2.0", "type": '"=\n', "data": 1}),
+            ("/unguessable/nobodys\u00ff", {}), ("/unguessable/far", {}), ("/unguessable/lab", {}),
+            ("/unguessable/lab", {}), ("/unguessable/lab", {}))
+        for path, body, *headers in posts:
+            post(node, path, body, *headers)
+        for text in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b"\n\x00\x1b[2J"):
+            with socket.create_connection(("127.0.0.1", node.port), DEADLINE) as sock:
+                sock.sendall(text)
+                sock.shutdown(socket.SHUT_WR)
+                while sock.recv(100):
+                    pass
+        for text in (b"nonsense \x1b\r\n\r\n", b"GET /unguessable/hq?in-the-query HTTP/9.9\r\n\r\n"):
+            peer = Peer(tls(node.port))
+            peer.send(text)
+            self.assertGreaterEqual(peer.response().status, 400)
+            peer.close()
+        with open(node.config) as config:
+            good = config.read()
+        with open(node.config, "w") as config:
+            config.write(good + 'secret_file = /nowhere/"=\\\nno"nse=nse \x1b[31m\n[endpoint \xfc]\nsecret = hush\n')
+        node.process.send_signal(signal.SIGHUP)
+        node.wait_log("reload failed")
+        with open(node.config, "w") as config:
+            config.write(good)
+        node.process.send_signal(signal.SIGHUP)
+        node.wait_log("configuration reloaded")
+
+    def run_noisily(self, log_format, parse):
+        endpoints = CONFIG + """
+[endpoint meraki]
+path = /unguessable/meraki
+provider = meraki
+secret = meraki-secret
+validator = validator-text
+"""
+        rest = "[log]\nlevel = debug\nformat = %s\n" % log_format
+        # Paths are what of the outside gets into most lines.
+        directory = tempfile.mkdtemp(prefix='rollcall- "=\\\u202e\u00e9')
+        self.addCleanup(shutil.rmtree, directory)
+        with Node(endpoints=endpoints, rest=rest, wait=False, server="admin = 127.0.0.1:0\n",
+                  directory=directory) as node:
+            node.wait_log("ready")
+            port = next(re.search(r"127\.0\.0\.1:(\d+)", line).group(1)
+                        for line in node.log if "listening" in line)
+            node.port = int(port)
+            self.make_noise(node)
+            node.stop()
+            lines = [line for line in node.log if line is not None]
+        messages = set()
+        for line in lines:
+            pairs = parse(line)
+            keys = [key for key, _ in pairs]
+            self.assertEqual(keys[:3], ["ts", "level", "msg"], line)
+            self.assertEqual(len(set(keys)), len(keys), line)
+            of = dict(pairs)
+            self.assertRegex(of["ts"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            self.assertIn(of["level"], ("error", "warning", "info", "debug"))
+            self.assertTrue(line.isprintable(), line)
+            for word in self.SECRETS:
+                self.assertNotIn(word, line)
+            messages.add(of["msg"])
+        self.assertLessEqual({"listening", "admin", "ready", "request refused", "body not read in full",
+                              "handshake failed", "not HTTP", "configuration", "configuration reloaded",
+                              "reload failed: the running configuration stays", "draining", "stopped"}, messages)
+
+    def test_logfmt(self):
+        self.run_noisily("logfmt", parse_logfmt)
+
+    def test_json(self):
+        self.run_noisily("json", parse_json)
 
 
 if __name__ == "__main__":
