@@ -54,10 +54,10 @@ static bool listens(const struct addrinfo *address) {
 static int resolve(struct bench *bench) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
     char port[8];
-    snprintf(port, sizeof port, "%u", bench->options.port);
-    int rc = getaddrinfo(bench->options.host, port, &hints, &found);
+    snprintf(port, sizeof port, "%u", bench->options.url.port);
+    int rc = getaddrinfo(bench->options.url.host, port, &hints, &found);
     if (rc) {
-        fprintf(stderr, "rollcall-bench: %s: %s\n", bench->options.host, gai_strerror(rc));
+        fprintf(stderr, "rollcall-bench: %s: %s\n", bench->options.url.host, gai_strerror(rc));
         return EXIT_FAILED;
     }
     const struct addrinfo *chosen = found;
@@ -97,7 +97,7 @@ static void add_target(struct bench *bench, enum payload_sender sender, const ch
     bench->targets[bench->target_count++] = (struct payload_options){
         .sender = sender,
         .observations = several ? options->observations : shape->usual,
-        .host = options->authority,
+        .host = options->url.authority,
         .path = path,
         .headers = options->headers.ptr,
         .ms = (unsigned)(options->seed % 1000),
@@ -108,7 +108,7 @@ static void add_target(struct bench *bench, enum payload_sender sender, const ch
 
 static void list_targets(struct bench *bench) {
     const struct options *options = &bench->options;
-    add_target(bench, options->sender, options->path);
+    add_target(bench, options->sender, options->url.target);
     for (unsigned i = 0; i < options->also_count; i++)
         add_target(bench, options->also[i].sender, options->also[i].path);
 }
@@ -152,7 +152,7 @@ static int open_client(struct bench *bench) {
     struct client_options *client_options = &bench->client_options;
     client_options->targets = bench->targets;
     client_options->target_count = bench->target_count;
-    client_options->host = options->host;
+    client_options->host = options->url.host;
     client_options->check_certificate = options->cacert;
     client_options->connections = options->connections;
     client_options->idle = options->idle;

@@ -104,19 +104,9 @@ static bool parse_time(const char *text, uint64_t *ns) {
     return false;
 }
 
-/* "", or ":8443"; 443 without. */
-static bool parse_port(const char *text, size_t len, unsigned short *port) {
-    char digits[8] = "";
-    uint64_t value = 443;
-    if (len) {
-        if (*text != ':' || len > 6)
-            return false;
-        memcpy(digits, text + 1, len - 1);
-        if (!parse_number(digits, 1, 65535, &value))
-            return false;
-    }
-    *port = (unsigned short)value;
-    return true;
+static int parse_url(struct options *options, const char *text) {
+    const char *problem = url_parse_https(text, &options->url);
+    return problem ? bad_usage("'%s' %s", text, problem) : EXIT_DONE;
 }
 
 static bool is_plain(const char *text) {
@@ -124,31 +114,6 @@ static bool is_plain(const char *text) {
         if (*text <= ' ' || *text > '~')
             return false;
     return true;
-}
-
-/* https://HOST[:PORT]/PATH; HOST may be [IPv6]. */
-static int parse_url(struct options *options, const char *url) {
-    if (strncmp(url, "https://", 8) != 0)
-        return bad_usage("'%s' is no https:// URL", url);
-    if (!is_plain(url) || strchr(url, '#'))
-        return bad_usage("the URL must be printable ASCII, without blanks and without '#'");
-    const char *authority = url + 8;
-    size_t len = strcspn(authority, "/?"), host_len;
-    bool bracket = *authority == '[';
-    const char *host = authority + bracket, *rest = authority + len;
-    host_len = strcspn(host, bracket ? "]/?" : ":/?");
-    if (host_len == 0 || host_len >= sizeof options->host || memchr(authority, '@', len) ||
-        (bracket && host[host_len] != ']'))
-        return bad_usage("'%s' has no valid host", url);
-    const char *colon = host + host_len + bracket;
-    if (!parse_port(colon, (size_t)(rest - colon), &options->port))
-        return bad_usage("'%s' has no valid port", url);
-    if (strlen(rest) + 1 >= sizeof options->path)
-        return bad_usage("the URL's path is longer than %zu characters", sizeof options->path - 2);
-    snprintf(options->host, sizeof options->host, "%.*s", (int)host_len, host);
-    snprintf(options->authority, sizeof options->authority, "%.*s", (int)len, authority);
-    snprintf(options->path, sizeof options->path, "%s%s", *rest == '/' ? "" : "/", rest);
-    return EXIT_DONE;
 }
 
 static bool is_name(const char *text, size_t len) {
@@ -262,7 +227,7 @@ static int take_also(struct options *options) {
         return bad_usage("--also: not more than %d", OPTIONS_MAX_ALSO);
     if (!find_sender(optarg, len, &also->sender) || optarg[len] != '=' || optarg[len + 1] != '/' ||
         !is_plain(optarg) || strchr(optarg, '#') ||
-        strlen(optarg + len + 1) >= sizeof options->path)
+        strlen(optarg + len + 1) >= sizeof options->url.target)
         return bad_usage("--also: '%s' is not SENDER=/PATH", optarg);
     also->path = optarg + len + 1;
     options->also_count++;

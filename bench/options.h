@@ -7,6 +7,7 @@
 
 #include "payload.h"
 #include "util/buf.h"
+#include "util/url.h"
 
 enum {
     OPTIONS_MAX_HEADER_BYTES = 64 * 1024,
@@ -23,9 +24,7 @@ struct options_also {
 };
 
 struct options {
-    char host[256], path[2048];
-    char authority[264]; /* host and port as the URL has them: the Host field's value */
-    unsigned short port;
+    struct url url;
     unsigned connections, idle, slow;
     unsigned slow_rate;    /* bytes a second, of each slow one */
     unsigned observations; /* 0: as many as each sender usually posts */

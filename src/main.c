@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "probe_setup.h"
 #include "server.h"
 #include "util/clock.h"
 
@@ -17,6 +18,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
     "usage: rollcalld --config FILE [--check | --dump-config]\n"
+    "       rollcalld --probe URL [--config FILE | --provider NAME]\n"
     "\n"
     "Takes presence webhooks over HTTPS and hands their events to local programs\n"
     "over a Unix socket.\n"
@@ -24,6 +26,15 @@ static const char usage[] =
     "  -c, --config FILE   the configuration\n"
     "      --check         check the configuration, print every problem, exit 0 or 2\n"
     "      --dump-config   print the effective configuration, secrets masked, and exit\n"
+    "\n"
+    "      --probe URL         play a sender against a running node: say what would fail\n"
+    "        With --config FILE, the endpoint that has the URL's path says the sender and its\n"
+    "        secret; else these do, as in a configuration:\n"
+    "        --provider NAME, --auth SCHEME, --secret-file FILE, --validator STRING\n"
+    "      --ca FILE           trust the authorities in FILE (PEM), not the system's\n"
+    "      --connect HOST[:PORT]  connect there, not to the URL's host\n"
+    "      --timeout SECONDS   the longest that each step may take (15)\n"
+    "\n"
     "  -h, --help          this text\n"
     "  -V, --version       the version\n"
     "\n"
@@ -33,8 +44,46 @@ static const char usage[] =
 
 struct options {
     const char *config;
-    bool check, dump;
+    bool check, dump, has_probe_word;
+    struct probe_words probe;
 };
+
+enum {
+    OPTION_CHECK = 256,
+    OPTION_DUMP,
+    OPTION_PROBE,
+    OPTION_PROVIDER,
+    OPTION_AUTH,
+    OPTION_SECRET_FILE,
+    OPTION_VALIDATOR,
+    OPTION_CA,
+    OPTION_CONNECT,
+    OPTION_TIMEOUT,
+};
+
+/* Where the word of a probe's option goes; NULL for any other option. */
+static const char **word_of(struct probe_words *words, int option) {
+    switch (option) {
+    case OPTION_PROBE:
+        return &words->url;
+    case OPTION_PROVIDER:
+        return &words->provider;
+    case OPTION_AUTH:
+        return &words->auth;
+    case OPTION_SECRET_FILE:
+        return &words->secret_file;
+    case OPTION_VALIDATOR:
+        return &words->validator;
+    case OPTION_CA:
+        return &words->ca;
+    case OPTION_CONNECT:
+        return &words->connect;
+    case OPTION_TIMEOUT:
+        return &words->timeout;
+    default:
+        return NULL;
+    }
+}
 
 static int bad_usage(void) {
     fprintf(stderr, "Try 'rollcalld --help'.\n");
@@ -43,17 +92,30 @@ static int bad_usage(void) {
 
 /* EXIT_DONE and *done where there is nothing left to do; EXIT_USAGE after a message. */
 static int parse_options(int argc, char **argv, struct options *options, bool *done) {
-    enum { OPTION_CHECK = 256, OPTION_DUMP };
     static const struct option table[] = {
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, OPTION_CHECK},
         {"dump-config", no_argument, NULL, OPTION_DUMP},
+        {"probe", required_argument, NULL, OPTION_PROBE},
+        {"provider", required_argument, NULL, OPTION_PROVIDER},
+        {"auth", required_argument, NULL, OPTION_AUTH},
+        {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
+        {"validator", required_argument, NULL, OPTION_VALIDATOR},
+        {"ca", required_argument, NULL, OPTION_CA},
+        {"connect", required_argument, NULL, OPTION_CONNECT},
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
     int option;
     while ((option = getopt_long(argc, argv, "c:hV", table, NULL)) != -1) {
+        const char **word = word_of(&options->probe, option);
+        if (word) {
+            *word = optarg;
+            options->has_probe_word = true;
+            continue;
+        }
         switch (option) {
         case 'c':
             options->config = optarg;
@@ -78,7 +140,12 @@ static int parse_options(int argc, char **argv, struct options *options, bool *d
         fprintf(stderr, "rollcalld: unexpected argument '%s'\n", argv[optind]);
         return bad_usage();
     }
-    if (!options->config) {
+    if (options->has_probe_word && !options->probe.url) {
+        fprintf(stderr, "rollcalld: --probe URL is missing\n");
+        return bad_usage();
+    }
+    options->probe.config = options->config;
+    if (!options->config && !options->probe.url) {
         fprintf(stderr, "rollcalld: --config FILE is missing\n");
         return bad_usage();
     }
@@ -151,6 +218,8 @@ int main(int argc, char **argv) {
     int rc = parse_options(argc, argv, &options, &done);
     if (rc || done)
         return rc;
+    if (options.probe.url)
+        return probe_main(&options.probe);
     rc = config_load(&config, options.config, stderr);
     if (rc)
         return rc == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
