@@ -266,5 +266,37 @@ class Completions(unittest.TestCase):
                     self.assertEqual((done.returncode, done.stderr), (0, ""), file)
 
 
+class Package(unittest.TestCase):
+    """What ./dev deb builds from, as far as it shows without building it."""
+
+    def test_scripts_parse(self):
+        for shell, path in (("bash", "make-deb"), ("bash", "try-deb"), ("sh", "debian/rollcall.postinst"),
+                            ("sh", "debian/rollcall.postrm")):
+            done = run(shell, "-n", os.path.join(ROOT, "packaging", path))
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+
+    def test_one_version(self):
+        version = re.search(r"version: '([^']+)'", text_of("meson.build")).group(1)
+        for name in PROGRAMS:
+            self.assertEqual(run(built(name), "--version").stdout, "%s %s\n" % (name, version))
+        for directory, _, names in os.walk(os.path.join(ROOT, "packaging")):
+            for name in names:
+                self.assertNotIn(version, text_of(directory, name), (directory, name))
+
+    def test_one_licence(self):
+        self.assertIn("license: 'Apache-2.0'", text_of("meson.build"))
+        self.assertRegex(text_of("LICENSE"), r"Apache License\s+Version 2\.0")
+        ours = re.search(r"\nFiles: \*\n(.*?)\n\n", text_of("packaging", "debian", "copyright"), re.S)
+        self.assertIn("License: Apache-2.0", ours.group(1))
+
+    def test_builds_with_what_the_tree_builds_with(self):
+        """Beside what every Debian package is built with, and what only tests need."""
+        listed = set(re.sub(r"#.*", "", text_of("deps", "build.apt")).split())
+        listed -= {"gcc", "g++", "libc6-dev", "libcmocka-dev", "openssl"}
+        control = text_of("packaging", "debian", "control")
+        named = re.search(r"Build-Depends:(.*?)\n\S", control, re.S).group(1)
+        self.assertEqual(set(re.findall(r"^ ([\w.+-]+)", named, re.M)) - {"debhelper-compat"}, listed)
+
+
 if __name__ == "__main__":
     unittest.main()
