@@ -12,8 +12,8 @@ complete -c rollcall-bench -l new-connections -d 'a connection for each post'
 complete -c rollcall-bench -l resume -d 'resume the TLS sessions of these'
 complete -c rollcall-bench -l idle -x -d 'idle connections beside'
 complete -c rollcall-bench -l slow -x -d 'slow connections beside'
-complete -c rollcall-bench -l sender -x -a 'aerohive bt pubnub pubnub-flat meraki meraki-v3 mist json' \
-    -d 'who posts'
+complete -c rollcall-bench -l sender -x \
+    -a 'aerohive bt pubnub pubnub-flat meraki meraki-v3 mist json' -d 'who posts'
 complete -c rollcall-bench -l also -x -d 'another sender, NAME=/PATH'
 complete -c rollcall-bench -s o -l observations -x -d 'in each post'
 complete -c rollcall-bench -l repeat -x -d 'of the posts are sent again, in percent'

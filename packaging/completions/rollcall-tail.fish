@@ -8,9 +8,9 @@ complete -c rollcall-tail -l reader -x -d 'be this held reader'
 complete -c rollcall-tail -l endpoint -x -d 'only events of this endpoint'
 complete -c rollcall-tail -l provider -x -a 'aerohive bt json meraki mist pubnub' \
     -d 'only events of this sender'
-complete -c rollcall-tail -l kind -x \
-    -a 'seen login validation join leave timeout state-change active inactive interval zone-enter zone-exit document unreadable hidden' \
-    -d 'only events of this kind'
+set -l kinds seen login validation join leave timeout state-change active inactive interval \
+    zone-enter zone-exit document unreadable hidden
+complete -c rollcall-tail -l kind -x -a "$kinds" -d 'only events of this kind'
 complete -c rollcall-tail -l mac -x -d 'only events of this client'
 complete -c rollcall-tail -s n -l lines -x -d 'end after so many events'
 complete -c rollcall-tail -l no-follow -d 'end at the newest event'
