@@ -108,7 +108,7 @@ class Installed(unittest.TestCase):
     def test_nothing_else(self):
         for name in self.files:
             self.assertNotRegex(name, r"(^|/)(test|fuzz|faults|instructions)|\.(a|o|so|h|pem)$")
-            self.assertRegex(name, r"(^|/)(s?bin|share|lib/systemd)/")
+            self.assertRegex(name, r"(^|/)(s?bin|share|lib/(systemd|sysusers\.d|tmpfiles\.d))/")
         programs = {os.path.basename(name) for name in self.files if re.search(r"bin/", name)}
         self.assertEqual(programs, set(PROGRAMS))
 
@@ -119,7 +119,7 @@ class Installed(unittest.TestCase):
                    "-Dtests=false", "-Dzsh_completions=share/zsh/vendor-completions")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         plan = json.loads(run("meson", "introspect", "--installed", tree).stdout)
-        self.assertEqual([path for path in plan.values() if not re.match(r"/(usr|etc)/", path)], [])
+        self.assertEqual([path for path in plan.values() if not re.match(r"/(usr|etc|lib/systemd)/", path)], [])
         for path in ("/usr/sbin/rollcalld", "/usr/bin/rollcall-tail",
                      "/usr/share/man/man5/rollcall.conf.5",
                      "/usr/share/bash-completion/completions/rollcalld",
