@@ -145,7 +145,9 @@ class Pages(unittest.TestCase):
                 if line.startswith(".It Fl "):
                     described.update(re.findall(r"Fl -([a-z][a-z0-9-]*)", line))
             self.assertEqual(described, options_of(name), name)
-            mentioned = set(re.findall(r"Fl -([a-z][a-z0-9-]*)", page)) | set(OPTION.findall(page))
+            mentioned = set(re.findall(r"Fl -([a-z][a-z0-9-]*)", page))
+            for command in re.findall(r"\b%s (-.*(?:\\e\n.*)*)" % name, page):  # the examples
+                mentioned.update(OPTION.findall(command))
             self.assertLessEqual(mentioned, described, name)
 
     def test_every_key_with_its_default_and_no_other(self):
