@@ -1,0 +1,15 @@
+# fish completion for rollcalld.
+complete -c rollcalld -f
+complete -c rollcalld -s c -l config -rF -d 'the configuration'
+complete -c rollcalld -l check -d 'check the configuration and print every problem'
+complete -c rollcalld -l dump-config -d 'print the effective configuration, secrets masked'
+complete -c rollcalld -l probe -x -d 'play a sender against a running node'
+complete -c rollcalld -l provider -x -a 'aerohive bt json meraki mist pubnub' -d 'the sender to play'
+complete -c rollcalld -l auth -x -d 'where the secret is'
+complete -c rollcalld -l secret-file -rF -d 'the file that holds the secret'
+complete -c rollcalld -l validator -x -d 'what a GET of Meraki wants back'
+complete -c rollcalld -l ca -rF -d 'trust the authorities in this file'
+complete -c rollcalld -l connect -x -d 'connect there, not to the host of the URL'
+complete -c rollcalld -l timeout -x -d 'the longest that a step may take, in seconds'
+complete -c rollcalld -s h -l help -d 'a short text on the options'
+complete -c rollcalld -s V -l version -d 'the version'
