@@ -1,6 +1,6 @@
 """What the black-box tests share: a real node on port 0 in a directory of its own, and the two ways to
-talk to it. Binaries come by environment: ROLLCALLD, ROLLCALL_TAIL, ROLLCALL_BENCH; the certificate
-by ROLLCALL_TEST_CERT and ROLLCALL_TEST_KEY."""
+talk to it. Binaries come by environment: ROLLCALLD, ROLLCALL_TAIL, ROLLCALL_BENCH, ROLLCALL_FORWARD; the
+certificate by ROLLCALL_TEST_CERT and ROLLCALL_TEST_KEY."""
 import json
 import os
 import re
@@ -18,6 +18,7 @@ import schema
 ROLLCALLD = os.environ.get("ROLLCALLD", "")
 TAIL = os.environ.get("ROLLCALL_TAIL", "")
 BENCH = os.environ.get("ROLLCALL_BENCH", "")
+FORWARD = os.environ.get("ROLLCALL_FORWARD", "")
 CERT = os.environ.get("ROLLCALL_TEST_CERT", "")
 KEY = os.environ.get("ROLLCALL_TEST_KEY", "")
 DEADLINE = 30  # seconds until a wait has failed; never a measure of speed
