@@ -155,6 +155,12 @@ static void on_sink_down(struct forward *forward, const char *why) {
     forward->sink_retry_ms = clock_monotonic_ms() + forward->backoff_ms;
 }
 
+static void say_warning(struct forward *forward) {
+    if (forward->sink->warning[0])
+        tail_say("%s: %s", forward->class->name, forward->sink->warning);
+    forward->sink->warning[0] = 0;
+}
+
 static void connect_sink(struct forward *forward) {
     struct forward_sink *sink = forward->sink;
     int rc = call_with_signals_blocked(sink, forward->class->connect);
@@ -167,8 +173,7 @@ static void connect_sink(struct forward *forward) {
         on_sink_down(forward, sink->why);
         return;
     }
-    if (sink->warning[0])
-        tail_say("%s: %s", forward->class->name, sink->warning);
+    say_warning(forward);
     if (forward->sink_outage)
         tail_say("%s is back", forward->class->name);
     forward->sink_outage = false;
@@ -322,6 +327,7 @@ static void poll_sink(struct forward *forward) {
     while (rc == 0 && count == POLL_BATCH) {
         rc = forward->class->poll(forward->sink, done, POLL_BATCH, &count);
         take_acknowledged(forward, done, count);
+        say_warning(forward);
     }
     bool stalled = !forward->class->is_patient && forward_window_count(&forward->window) &&
                    clock_monotonic_ms() - forward->progress_ms >= STALL_MS;

@@ -37,7 +37,8 @@ struct forward_sink {
     const struct forward_sink_class *class;
     int fd; /* readable when there is something to poll; the sink's */
     char why[FORWARD_WHY_BYTES];
-    char warning[FORWARD_WHY_BYTES]; /* of connect, and no reason to fail; "" for none */
+    char warning[FORWARD_WHY_BYTES]; /* of connect or poll, and no failure; whoever says it empties
+                                        it */
     int64_t duplicates_ms; /* for so long it knows an id again; 0: it does not, or nobody knows */
 };
 
