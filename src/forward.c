@@ -34,7 +34,7 @@ enum {
     METRICS_EVERY_MS = 5000,
     FIRST_BACKOFF_MS = 100,
     MAX_BACKOFF_MS = 2000,
-    STALL_MS = 10000, /* a sink that acknowledges nothing for so long is as good as gone */
+    STALL_MS = 5000, /* a sink that acknowledges nothing for so long is as good as gone */
     DRAIN_MS = 2000,  /* at the end, for what is in flight */
     /* In flight, beside --window: nothing more is read above it. One read may still come on top. */
     MAX_BYTES_IN_FLIGHT = 16 * 1024 * 1024,
@@ -334,7 +334,7 @@ static void poll_sink(struct forward *forward) {
     if (rc || forward->sink_failed)
         on_sink_down(forward, forward->sink->why);
     else if (stalled)
-        on_sink_down(forward, "no acknowledgement for 10 s");
+        on_sink_down(forward, "no acknowledgement for 5 s");
 }
 
 /* --- what comes now and then ----------------------------------------------------------------- */

@@ -277,7 +277,7 @@ class Outages(WithServer):
         self.server.process.send_signal(signal.SIGSTOP)
         try:
             post(node, "/presence/lab", {"n": 1})
-            run.wait_said("no acknowledgement for 10 s")
+            run.wait_said("no acknowledgement for 5 s")
         finally:
             self.server.process.send_signal(signal.SIGCONT)
         wait_committed(node)
