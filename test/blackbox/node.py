@@ -38,10 +38,11 @@ auth = none
 
 
 class Node:
-    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged."""
+    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged;
+    `under` is a command that runs the node's."""
 
     def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True,
-                 env=None):
+                 env=None, under=()):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="rollcall-")
         self.socket = os.path.join(self.directory, "events.sock")
@@ -49,7 +50,7 @@ class Node:
         with open(self.config, "w") as out:
             out.write("[server]\nlisten = 127.0.0.1:0\ncertificate = %s\nprivate_key = %s\n"
                       "socket = %s\n%s\n%s\n%s" % (CERT, KEY, self.socket, server, rest, endpoints))
-        self.process = subprocess.Popen([ROLLCALLD, "--config", self.config],
+        self.process = subprocess.Popen([*under, ROLLCALLD, "--config", self.config],
                                         stderr=subprocess.PIPE, text=True,
                                         env={**os.environ, **(env or {})})
         self.log, self.port = [], None
