@@ -35,7 +35,7 @@ enum {
     FIRST_BACKOFF_MS = 100,
     MAX_BACKOFF_MS = 2000,
     STALL_MS = 5000, /* a sink that acknowledges nothing for so long is as good as gone */
-    DRAIN_MS = 2000,  /* at the end, for what is in flight */
+    DRAIN_MS = 2000, /* at the end, for what is in flight */
     /* In flight, beside --window: nothing more is read above it. One read may still come on top. */
     MAX_BYTES_IN_FLIGHT = 16 * 1024 * 1024,
     POLL_BATCH = 1024,

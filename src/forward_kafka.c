@@ -212,21 +212,35 @@ static void sink_disconnect(struct forward_sink *base) {
 
 /* --- messages -------------------------------------------------------------------------------- */
 
+/* Not by RD_KAFKA_V_* and rd_kafka_producev: these are no ISO C. */
+static rd_kafka_vu_t bytes_of(rd_kafka_vtype_t type, struct span value) {
+    return (rd_kafka_vu_t){.vtype = type, .u.mem = {(void *)(uintptr_t)value.ptr, value.len}};
+}
+
+static rd_kafka_vu_t header_of(const char *name, struct span value) {
+    return (rd_kafka_vu_t){.vtype = RD_KAFKA_VTYPE_HEADER,
+                           .u.header = {name, value.ptr, (ssize_t)value.len}};
+}
+
 static int sink_publish(struct forward_sink *base, const struct forward_message *message) {
     struct sink *sink = sink_of(base);
-    rd_kafka_resp_err_t error = rd_kafka_producev(
-        sink->producer, RD_KAFKA_V_RKT(sink->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(message->key.ptr, message->key.len),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)message->body.ptr, message->body.len),
-        RD_KAFKA_V_HEADER("id", message->id.ptr, message->id.len),
-        RD_KAFKA_V_HEADER("kind", message->kind.ptr, message->kind.len),
-        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)message->ticket), RD_KAFKA_V_END);
-    if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-        return FORWARD_SINK_TOO_LARGE;
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = sink->topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)message->ticket},
+        bytes_of(RD_KAFKA_VTYPE_KEY, message->key),
+        bytes_of(RD_KAFKA_VTYPE_VALUE, message->body),
+        header_of("id", message->id),
+        header_of("kind", message->kind),
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(sink->producer, parts, sizeof parts / sizeof *parts);
     if (!error)
         return 0;
-    snprintf(base->why, sizeof base->why, "publish: %s", rd_kafka_err2str(error));
-    return FORWARD_SINK_DOWN;
+    bool too_large = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    snprintf(base->why, sizeof base->why, "publish: %s", rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return too_large ? FORWARD_SINK_TOO_LARGE : FORWARD_SINK_DOWN;
 }
 
 static int take_delivery(struct sink *sink, const rd_kafka_message_t *message,

@@ -179,6 +179,16 @@ class Publishing(WithServer):
         self.assertEqual(run.stop(), 0)
         self.assertRegex(run.said[-1], r"10 events in \S+ s")
 
+    def test_one_tls_library(self):
+        """NATS' and Kafka's libraries bring OpenSSL, whose names are BoringSSL's too: never both."""
+        node = self.start_node()
+        run = self.start_forward(node, "--create")
+        eventually(lambda: readers(node), "no reader was made")
+        with open("/proc/%d/maps" % run.process.pid) as maps:
+            libraries = {os.path.basename(line.split()[-1]) for line in maps if ".so" in line}
+        ssl_of = {name for name in libraries if re.match(r"lib(ssl|crypto)", name)}
+        self.assertEqual(len(ssl_of), 2, libraries)
+
     def test_marked_repeats_are_one(self):
         node = self.start_node(rest="[dedupe]\nmode = mark\n")
         for _ in range(3):
