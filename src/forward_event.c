@@ -122,7 +122,7 @@ static char *put_token(char *dst, struct span text) {
     if (!len)
         *dst++ = '_';
     for (size_t i = 0; i < len; i++)
-        *dst++ = is_plain(text.ptr[i]) ? text.ptr[i] : '_';
+        *dst++ = (char)(is_plain(text.ptr[i]) ? text.ptr[i] : '_');
     return dst;
 }
 

@@ -362,7 +362,8 @@ static int sink_publish(struct forward_sink *base, const struct forward_message 
     snprintf(reply, sizeof reply, "%s%" PRIu64, sink->inbox, message->ticket);
     snprintf(id, sizeof id, "%.*s", SPAN_ARG(message->id));
     for (char *c = id; *c; c++)
-        *c = (unsigned char)*c < 0x20 ? '_' : *c; /* a header is a line */
+        if ((unsigned char)*c < 0x20)
+            *c = '_'; /* a header is a line */
     natsStatus status =
         natsMsg_Create(&nats, message->subject, reply, message->body.ptr, (int)message->body.len);
     if (status == NATS_OK)

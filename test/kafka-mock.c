@@ -10,11 +10,12 @@
  * Ends at the end of stdin. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BROKERS = 3, PARTITIONS_MAX = 16, PRODUCE = 0, READ_TIMEOUT_MS = 10000 };
+enum { BROKERS = 3, PRODUCE = 0, READ_TIMEOUT_MS = 10000 };
 
 static void die(const char *what) {
     fprintf(stderr, "kafka-mock: %s\n", what);
@@ -84,27 +85,48 @@ static void dump(const char *brokers, const char *topic, int partitions) {
     puts("end");
 }
 
-static void do_line(rd_kafka_mock_cluster_t *cluster, const char *line, int *partitions) {
-    char name[64];
-    int number;
-    const char *brokers = rd_kafka_mock_cluster_bootstraps(cluster);
-    if (sscanf(line, "topic %63s %d", name, &number) == 2 && number <= PARTITIONS_MAX) {
-        *partitions = number;
-        puts(rd_kafka_mock_topic_create(cluster, name, number, 1) ? "failed" : "ok");
-    } else if (sscanf(line, "down %d", &number) == 1) {
-        puts(rd_kafka_mock_broker_set_down(cluster, number) ? "failed" : "ok");
-    } else if (sscanf(line, "up %d", &number) == 1) {
-        puts(rd_kafka_mock_broker_set_up(cluster, number) ? "failed" : "ok");
-    } else if (sscanf(line, "errors %d", &number) == 1) {
-        for (; number > 0; number--)
-            rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1,
-                                              RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
-        puts("ok");
-    } else if (sscanf(line, "dump %63s", name) == 1) {
-        dump(brokers, name, *partitions);
-    } else {
-        puts("failed");
+/* Takes `word` and a blank off the front. */
+static bool take_word(char **line, const char *word) {
+    size_t len = strlen(word);
+    if (strncmp(*line, word, len) != 0 || (*line)[len] != ' ')
+        return false;
+    *line += len + 1;
+    return true;
+}
+
+static int number_of(const char *text) {
+    long number = strtol(text, NULL, 10);
+    return number > 0 && number < 1000 ? (int)number : 0;
+}
+
+static bool push_errors(rd_kafka_mock_cluster_t *cluster, int count) {
+    for (int i = 0; i < count; i++)
+        rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1,
+                                          RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+    return count > 0;
+}
+
+static void do_line(rd_kafka_mock_cluster_t *cluster, char *line, int *partitions) {
+    bool fine = false;
+    line[strcspn(line, "\n")] = 0;
+    if (take_word(&line, "topic")) {
+        char *blank = strchr(line, ' ');
+        *partitions = blank ? number_of(blank) : 0;
+        if (blank)
+            *blank = 0;
+        fine = *partitions && !rd_kafka_mock_topic_create(cluster, line, *partitions, 1);
+    } else if (take_word(&line, "down")) {
+        fine = !rd_kafka_mock_broker_set_down(cluster, number_of(line));
+    } else if (take_word(&line, "up")) {
+        fine = !rd_kafka_mock_broker_set_up(cluster, number_of(line));
+    } else if (take_word(&line, "errors")) {
+        fine = push_errors(cluster, number_of(line));
+    } else if (take_word(&line, "dump")) {
+        dump(rd_kafka_mock_cluster_bootstraps(cluster), line, *partitions);
+        fflush(stdout);
+        return;
     }
+    puts(fine ? "ok" : "failed");
     fflush(stdout);
 }
 
