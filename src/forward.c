@@ -258,8 +258,9 @@ static int on_too_large(struct forward *forward, const struct tail_cursor *curso
 static void check_age(struct forward *forward, int64_t received_us) {
     int64_t age_ms = clock_realtime_us() / 1000 - received_us / 1000;
     int64_t window_ms = forward->sink->duplicates_ms;
+    bool is_first = forward->source.created && !forward->metrics.published;
     forward->ask_age = false;
-    if (window_ms <= 0 || !received_us || age_ms <= window_ms)
+    if (is_first || window_ms <= 0 || !received_us || age_ms <= window_ms)
         return;
     tail_say("what comes now is up to %" PRId64 " s old, and %s knows an event again for %" PRId64
              " s: what reached it before an outage and was not acknowledged may be there twice",
@@ -397,12 +398,14 @@ static bool has_room(const struct forward *forward) {
 static int timeout_ms(const struct forward *forward) {
     uint64_t now_ms = clock_monotonic_ms(), due = tail_stats_due_ms(&forward->stats);
     bool up = forward->metrics.sink_up;
+    bool may_stall =
+        up && !forward->class->is_patient && forward_window_count(&forward->window) > 0;
     uint64_t others[] = {
         tail_source_is_dirty(&forward->source) ? forward->commit_ms + COMMIT_EVERY_MS : UINT64_MAX,
         forward->options.metrics_file ? forward->metrics_ms + METRICS_EVERY_MS : UINT64_MAX,
         up ? UINT64_MAX : forward->sink_retry_ms,
         up && forward->source.state == TAIL_SOURCE_DOWN ? forward->source.retry_ms : UINT64_MAX,
-        up && forward_window_count(&forward->window) ? forward->progress_ms + STALL_MS : UINT64_MAX,
+        may_stall ? forward->progress_ms + STALL_MS : UINT64_MAX,
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         due = others[i] < due ? others[i] : due;

@@ -108,29 +108,34 @@ static int take_setting(struct forward_options *options, const char *value) {
 
 /* --- where to -------------------------------------------------------------------------------- */
 
+/* Without the value: a password may stand in it. */
+static int bad_to(const char *wanted) {
+    tail_say("--to: it is not %s; %s", wanted, hint);
+    return EXIT_USAGE;
+}
+
 /* nats://a:4222,nats://b: each part a URL of its own; a part without a scheme has the first's. */
-static int take_servers(struct forward_options *options, const char *value) {
+static int take_servers(struct forward_options *options) {
     char *rest = options->to, *part;
     while ((part = strsep(&rest, ","))) {
         if (options->server_count == FORWARD_MAX_SERVERS)
-            return bad_value("--to", value, "a list of at most 16 servers");
+            return bad_to("a list of at most 16 servers");
         const char *host = strstr(part, "://");
         bool known = strncmp(part, "nats://", 7) == 0 || strncmp(part, "tls://", 6) == 0;
         if (!known || !host[3])
-            return bad_value("--to", value,
-                             "nats://HOST:PORT[,nats://HOST:PORT...] throughout, nor tls://");
+            return bad_to("a list of nats://HOST[:PORT] or tls://HOST[:PORT], with commas between");
         options->servers[options->server_count++] = part;
     }
     return EXIT_DONE;
 }
 
-static int take_topic(struct forward_options *options, const char *value) {
+static int take_topic(struct forward_options *options) {
     static const char allowed[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     char *brokers = options->to + strlen("kafka://"), *slash = strchr(brokers, '/');
     if (!slash || slash == brokers || !slash[1] ||
         strspn(slash + 1, allowed) != strlen(slash + 1) || strlen(slash + 1) > 249)
-        return bad_value("--to", value, "kafka://HOST[:PORT][,HOST...]/TOPIC");
+        return bad_to("kafka://HOST[:PORT][,HOST...]/TOPIC");
     *slash = 0;
     options->brokers = brokers;
     options->topic = slash + 1;
@@ -147,13 +152,13 @@ static int take_to(struct forward_options *options, const char *value) {
     }
     if (strncmp(value, "nats://", 7) == 0 || strncmp(value, "tls://", 6) == 0) {
         options->target = FORWARD_NATS;
-        return take_servers(options, value);
+        return take_servers(options);
     }
     if (strncmp(value, "kafka://", 8) == 0) {
         options->target = FORWARD_KAFKA;
-        return take_topic(options, value);
+        return take_topic(options);
     }
-    return bad_value("--to", value, "a URL of nats://, tls:// or kafka://");
+    return bad_to("a URL of nats://, tls:// or kafka://");
 }
 
 /* --- options --------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import nats
 from node import *  # noqa: F403
 
-KILLS = int(os.environ.get("ROLLCALL_TEST_FORWARD_KILLS", "4"))  # of each part
+KILLS = int(os.environ.get("ROLLCALL_TEST_FORWARD_KILLS", "3"))  # of each part
 
 LAB = """
 [endpoint lab]
@@ -295,13 +295,16 @@ class Outages(WithServer):
 
     def test_old_events_are_warned_of(self):
         node = self.start_node()
+        arguments = ("--to", self.server.url, "--create", "--duplicates", "1s", "--no-follow")
+        self.assertEqual(forward(node, *arguments), (0, []))
         post(node, "/presence/lab", {"n": 0})
         received = time.monotonic()
-        arguments = ("--to", self.server.url, "--create", "--duplicates", "1s", "--no-follow")
         eventually(lambda: time.monotonic() > received + 1.5, "time stands still")
         status, said = forward(node, *arguments)
         self.assertEqual(status, 0)
         self.assertIn("may be there twice", said[0])
+        # Nothing of a reader that is new was there before.
+        self.assertEqual(forward(node, *arguments, "--reader", "new"), (0, []))
 
 
 class Security(WithServer):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -12,6 +13,12 @@ from node import *  # noqa: F403
 from test_forward import Forward, LAB, eventually, forward, readers, wait_committed
 
 MOCK = os.environ.get("ROLLCALL_KAFKA_MOCK", "")
+
+
+def cpu_s(run):
+    with open("/proc/%d/stat" % run.process.pid) as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Cluster:
@@ -62,7 +69,8 @@ class Kafka(unittest.TestCase):
         self.addCleanup(self.node.stop)
 
     def start_forward(self, *arguments):
-        run = Forward(self.node, "--to", self.cluster.url, *arguments)
+        run = Forward(self.node, "--to", self.cluster.url, "--kafka-config",
+                      "reconnect.backoff.max.ms=200", *arguments)
         self.addCleanup(run.stop)
         return run
 
@@ -130,6 +138,12 @@ class Outages(Kafka):
         post(self.node, "/presence/lab", {"n": 1})
         run.wait_said("waiting for one")
         self.assertEqual([r["behind"] for r in readers(self.node)], [1])
+        # However long: it waits, and does not turn round and round.
+        begun = time.monotonic()
+        eventually(lambda: time.monotonic() > begun + 6, "time stands still")
+        used = cpu_s(run)
+        eventually(lambda: time.monotonic() > begun + 7, "time stands still")
+        self.assertLess(cpu_s(run) - used, 0.5)
         for broker in (1, 2, 3):
             self.cluster.do("up %d" % broker)
         wait_committed(self.node)
