@@ -390,8 +390,7 @@ static void do_chores(struct forward *forward) {
 /* --- the loop -------------------------------------------------------------------------------- */
 
 static bool has_room(const struct forward *forward) {
-    return forward_window_count(&forward->window) < forward->options.window &&
-           forward->window.bytes < MAX_BYTES_IN_FLIGHT;
+    return forward_window_has_room(&forward->window, forward->options.window, MAX_BYTES_IN_FLIGHT);
 }
 
 /* Milliseconds until something is due; -1: nothing is. */

@@ -58,3 +58,8 @@ size_t forward_window_clear(struct forward_window *window) {
     window->bytes = 0;
     return count;
 }
+
+bool forward_window_has_room(const struct forward_window *window, size_t max_count,
+                             size_t max_bytes) {
+    return forward_window_count(window) < max_count && window->bytes < max_bytes;
+}

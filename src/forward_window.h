@@ -46,6 +46,11 @@ size_t forward_window_advance(struct forward_window *window, struct forward_slot
 /* Forgets what is in flight: their tickets are strange from now on. How many. */
 size_t forward_window_clear(struct forward_window *window);
 
+/* Whether more may be read: less is in flight than `max_count` messages and `max_bytes`. What one
+ * read brings may then be more than is left. */
+bool forward_window_has_room(const struct forward_window *window, size_t max_count,
+                             size_t max_bytes);
+
 static inline size_t forward_window_count(const struct forward_window *window) {
     return (size_t)(window->next - window->first);
 }

@@ -104,6 +104,23 @@ static void test_forgotten_tickets_are_strange(void **state) {
     forward_window_deinit(&window);
 }
 
+static void test_room(void **state) {
+    struct forward_window window;
+    (void)state;
+    assert_int_equal(forward_window_init(&window, 4), 0);
+    push(&window, 1, 10);
+    assert_true(forward_window_has_room(&window, 2, 11));
+    assert_false(forward_window_has_room(&window, 2, 10)); /* at the bound of bytes */
+    assert_false(forward_window_has_room(&window, 1, 11)); /* and of messages */
+    push(&window, 2, 1);
+    assert_false(forward_window_has_room(&window, 2, 100));
+    assert_true(forward_window_has_room(&window, 3, 12));
+    assert_false(forward_window_has_room(&window, 3, 11));
+    forward_window_clear(&window);
+    assert_true(forward_window_has_room(&window, 1, 1));
+    forward_window_deinit(&window);
+}
+
 /* Against a plain list, in a seeded random order, over many turns of the slots. */
 static void test_model(void **state) {
     enum { CAPACITY = 37, STEPS = 200000 };
@@ -257,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_the_bound),
         cmocka_unit_test(test_strange_tickets_change_nothing),
         cmocka_unit_test(test_forgotten_tickets_are_strange),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_event),
         cmocka_unit_test(test_cut_lines),
