@@ -12,6 +12,11 @@ enum { MESSAGE_BYTES = 8192, STATUS_BYTES = 256 };
 
 static char status[STATUS_BYTES];
 static bool drawn;
+static const char *program = "rollcall-tail";
+
+void tail_message_name(const char *name) {
+    program = name;
+}
 
 /* stderr has nobody left to complain to: what cannot be written there is dropped. */
 static void put(const char *text, size_t len) {
@@ -49,8 +54,8 @@ void tail_status_set(const char *text) {
 }
 
 void tail_say(const char *format, ...) {
-    char text[MESSAGE_BYTES] = "rollcall-tail: ";
-    size_t len = strlen(text), room = sizeof text - len - 1;
+    char text[MESSAGE_BYTES];
+    size_t len = (size_t)snprintf(text, sizeof text, "%s: ", program), room = sizeof text - len - 1;
     va_list args;
     va_start(args, format);
     int wanted = vsnprintf(text + len, room, format, args);

@@ -251,6 +251,7 @@ static int make_reader(struct tail_source *source) {
     if (rc != 200 && rc != 201)
         return come_back_later(source, "the held reader cannot be made yet");
     source->written = source->kept = begin;
+    source->created = true;
     return tail_source_connect(source, 0);
 }
 

@@ -34,6 +34,7 @@ struct tail_source {
     bool answered;                   /* the head of the answer was looked at */
     bool invalid;                    /* and is none of a node's */
     bool made;                       /* the held reader was made for this attempt */
+    bool created;                    /* the held reader is new: this source has made it */
     bool outage;                     /* the user was told that the node is gone */
     int error;                       /* of the sink */
     uint64_t taken, limit;           /* events of this connection; how many were asked for, or 0 */

@@ -1,6 +1,6 @@
 """What the black-box tests share: a real node on port 0 in a directory of its own, and the two ways to
-talk to it. Binaries come by environment: ROLLCALLD, ROLLCALL_TAIL, ROLLCALL_BENCH; the certificate
-by ROLLCALL_TEST_CERT and ROLLCALL_TEST_KEY."""
+talk to it. Binaries come by environment: ROLLCALLD, ROLLCALL_TAIL, ROLLCALL_BENCH, ROLLCALL_FORWARD; the
+certificate by ROLLCALL_TEST_CERT and ROLLCALL_TEST_KEY."""
 import json
 import os
 import re
@@ -18,6 +18,7 @@ import schema
 ROLLCALLD = os.environ.get("ROLLCALLD", "")
 TAIL = os.environ.get("ROLLCALL_TAIL", "")
 BENCH = os.environ.get("ROLLCALL_BENCH", "")
+FORWARD = os.environ.get("ROLLCALL_FORWARD", "")
 CERT = os.environ.get("ROLLCALL_TEST_CERT", "")
 KEY = os.environ.get("ROLLCALL_TEST_KEY", "")
 DEADLINE = 30  # seconds until a wait has failed; never a measure of speed
@@ -37,11 +38,11 @@ auth = none
 
 
 class Node:
-    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged.
-    `launcher` is a command that becomes it."""
+    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged;
+    `under` is a command that runs the node's."""
 
     def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True,
-                 env=None, launcher=(), pass_fds=()):
+                 env=None, under=(), pass_fds=()):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="rollcall-")
         self.socket = os.path.join(self.directory, "events.sock")
@@ -49,7 +50,7 @@ class Node:
         with open(self.config, "w") as out:
             out.write("[server]\nlisten = 127.0.0.1:0\ncertificate = %s\nprivate_key = %s\n"
                       "socket = %s\n%s\n%s\n%s" % (CERT, KEY, self.socket, server, rest, endpoints))
-        self.process = subprocess.Popen([*launcher, ROLLCALLD, "--config", self.config],
+        self.process = subprocess.Popen([*under, ROLLCALLD, "--config", self.config],
                                         stderr=subprocess.PIPE, text=True, pass_fds=pass_fds,
                                         env={**os.environ, **(env or {})})
         self.log, self.port = [], None

@@ -55,7 +55,7 @@ class Manager:
         if self.sockets:
             server += "\nlisten = 127.0.0.1:%d" % self.port
         node = Node(server, rest, directory=self.directory, wait=wait, pass_fds=fds,
-                    launcher=["bash", "-c", LAUNCHER, "launcher", *map(str, fds), "--"],
+                    under=["bash", "-c", LAUNCHER, "launcher", *map(str, fds), "--"],
                     env={"NOTIFY_SOCKET": os.path.join(self.directory, "notify"), **(env or {})})
         self.nodes.append(node)
         for fd in fds:
