@@ -68,6 +68,8 @@ struct feed {
     uv_pipe_t listener;
     uv_idle_t idle;   /* active while a reader is behind */
     unsigned handles; /* of these two that are not closed */
+    int rest_fd;      /* -1, or the listening socket while it rests (rest.h) */
+    bool rested;      /* then: libuv's handle is closed */
     bool bound, draining;
     dev_t device; /* of the socket file, to know it again */
     ino_t inode;

@@ -23,8 +23,6 @@
 static const int signal_numbers[SERVER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 enum {
-    LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
-    FEED_MAX_READERS = 1024,
     SYNC_RETRY_MS = 1000, /* after a failure */
 };
 
@@ -54,9 +52,13 @@ static void on_connection(uv_stream_t *stream, int status);
 static void on_tick(uv_timer_t *timer) {
     struct server *server = timer->data;
     wheel_advance(&server->wheel, uv_now(server->loop));
-    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++)
-        if (server->listeners[i] && server->listeners[i]->parked)
-            on_connection((uv_stream_t *)&server->listeners[i]->tcp, 0);
+    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
+        struct listener *listener = server->listeners[i];
+        if (listener && listener->resting)
+            server_wake(listener, on_connection);
+        else if (listener && listener->parked)
+            on_connection((uv_stream_t *)&listener->tcp, 0);
+    }
 }
 
 static bool is_durable(const struct server *server) {
@@ -119,10 +121,11 @@ static void on_connection(uv_stream_t *stream, int status) {
         if (log_admit(reason, &suppressed))
             log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
                       NULL);
+        server_rest(listener);
         return;
     }
     listener->parked = false;
-    if (server->conns->count >= config->max_connections) {
+    if (server->conns->count >= server->most_conns) {
         refuse(server, listener);
         return;
     }
@@ -207,14 +210,10 @@ static void close_handles(struct server *server) {
     close_signals(server);
 }
 
-static void on_listener_closed(uv_handle_t *handle) {
-    free(handle->data);
-}
-
 static void close_listeners(struct server *server) {
     for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
         if (server->listeners[i])
-            uv_close((uv_handle_t *)&server->listeners[i]->tcp, on_listener_closed);
+            server_close_listener(server->listeners[i]);
         server->listeners[i] = NULL;
     }
 }
@@ -368,7 +367,7 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .path = config->socket,
         .mode = config->socket_mode,
         .group = config->socket_group,
-        .max_readers = FEED_MAX_READERS,
+        .max_readers = SERVER_MAX_READERS,
         .header_timeout_ms = config->header_timeout_ms,
         .max_hold_ms = config->max_hold_ms,
         .on_hold_ended = on_hold_ended,
@@ -459,7 +458,7 @@ static int bind_listener(struct listener *listener, const struct config_address 
     if (rc == 0 && listener->server->config->reuse_port)
         rc = share_port(listener, address.ss_family);
     rc = rc ? rc : uv_tcp_bind(&listener->tcp, (struct sockaddr *)&address, flags);
-    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, SERVER_BACKLOG, on_connection);
     rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
     if (rc == 0)
         format_address(&address, listener->name, sizeof listener->name);

@@ -37,10 +37,11 @@ auth = none
 
 
 class Node:
-    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged."""
+    """A rollcalld that is ready. `server` holds further lines of [server]; `log` is all it logged;
+    `prefix`, a command that becomes it."""
 
     def __init__(self, server="", rest="", endpoints=ENDPOINTS, directory=None, wait=True,
-                 env=None):
+                 env=None, prefix=()):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="rollcall-")
         self.socket = os.path.join(self.directory, "events.sock")
@@ -48,7 +49,7 @@ class Node:
         with open(self.config, "w") as out:
             out.write("[server]\nlisten = 127.0.0.1:0\ncertificate = %s\nprivate_key = %s\n"
                       "socket = %s\n%s\n%s\n%s" % (CERT, KEY, self.socket, server, rest, endpoints))
-        self.process = subprocess.Popen([ROLLCALLD, "--config", self.config],
+        self.process = subprocess.Popen([*prefix, ROLLCALLD, "--config", self.config],
                                         stderr=subprocess.PIPE, text=True,
                                         env={**os.environ, **(env or {})})
         self.log, self.port = [], None
@@ -100,6 +101,12 @@ class Node:
     def rss_kib(self):
         with open("/proc/%d/status" % self.process.pid) as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+    def cpu_s(self):
+        """CPU seconds that it has used."""
+        with open("/proc/%d/stat" % self.process.pid) as stat_file:
+            fields = stat_file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
