@@ -231,7 +231,7 @@ def start_bench(node, seconds):
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def slow(count, seconds=60, progress=None, deadlines=(5, 10, 8), seed=1):
+def slow(count, seconds=60, progress=None, deadlines=(20, 30, 30), seed=1):
     """`count` slow connections at once, for so many seconds from when all are there."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert hard > count + 200, "ulimit -Hn is %d: too few for %d connections" % (hard, count)
