@@ -6,6 +6,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "hostile")]
 import attacks  # noqa: E402
+import soak  # noqa: E402
 
 
 class Hostile(unittest.TestCase):
@@ -14,6 +15,9 @@ class Hostile(unittest.TestCase):
 
     def test_drain_under_load(self):
         print(attacks.drain(10))
+
+    def test_soak(self):
+        print(soak.soak(0.1, interval_s=3))
 
 
 if __name__ == "__main__":

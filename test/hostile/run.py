@@ -18,6 +18,7 @@ def make_environment(build, directory):
                     "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
                    check=True, capture_output=True)
     os.environ.update(ROLLCALLD=os.path.join(build, "src", "rollcalld"), ROLLCALL_TEST_CERT=certificate,
+                      ROLLCALL_TAIL=os.path.join(build, "src", "rollcall-tail"),
                       ROLLCALL_BENCH=os.path.join(build, "bench", "rollcall-bench"),
                       ROLLCALL_TEST_KEY=key)
     os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
