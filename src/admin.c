@@ -2,8 +2,10 @@
 #include "admin.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "http.h"
+#include "rest.h"
 #include "util/list.h"
 
 enum { READ_BYTES = 8 * 1024, BACKLOG = 64, LINGER_MS = 2000 };
@@ -18,6 +20,8 @@ struct admin {
     struct list conns;
     unsigned count; /* of them */
     bool closing, listener_closed;
+    struct wheel_node wake;
+    int rest_fd; /* -1, or the listening socket while it rests (rest.h) */
     struct http_request scratch;
     char in[READ_BYTES + HTTP_BODY_PADDING];
 };
@@ -142,9 +146,19 @@ static void on_deadline(struct wheel_node *node) {
     conn_close(container_of(node, struct admin_conn, deadline));
 }
 
+static void on_listener_closed(uv_handle_t *handle) {
+    struct admin *admin = handle->data;
+    admin->listener_closed = true;
+    if (admin->rest_fd >= 0)
+        wheel_arm(admin->wheel, &admin->wake, uv_now(admin->loop) + WHEEL_TICK_MS);
+    free_if_closed(admin);
+}
+
 static void on_connection(uv_stream_t *listener, int status) {
     struct admin *admin = listener->data;
-    struct admin_conn *conn = status ? NULL : calloc(1, sizeof *conn);
+    if (status < 0 && rest_begin(listener, on_listener_closed, &admin->rest_fd) == 0)
+        return;
+    struct admin_conn *conn = status < 0 ? NULL : calloc(1, sizeof *conn);
     if (!conn || uv_tcp_init(admin->loop, &conn->tcp)) {
         free(conn); /* the next connection brings this one along */
         return;
@@ -161,10 +175,24 @@ static void on_connection(uv_stream_t *listener, int status) {
         conn_close(conn);
 }
 
-static void on_listener_closed(uv_handle_t *handle) {
-    struct admin *admin = handle->data;
-    admin->listener_closed = true;
-    free_if_closed(admin);
+static void on_wake(struct wheel_node *node) {
+    struct admin *admin = container_of(node, struct admin, wake);
+    int fd = admin->rest_fd;
+    admin->rest_fd = -1;
+    if (uv_tcp_init(admin->loop, &admin->listener)) { /* no memory: not before the next tick */
+        admin->rest_fd = fd;
+        wheel_arm(admin->wheel, &admin->wake, uv_now(admin->loop) + WHEEL_TICK_MS);
+        return;
+    }
+    admin->listener_closed = false;
+    admin->listener.data = admin;
+    uv_unref((uv_handle_t *)&admin->listener);
+    int rc = uv_tcp_open(&admin->listener, fd);
+    if (rc)
+        close(fd);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&admin->listener, BACKLOG, on_connection);
+    if (rc)
+        on_connection((uv_stream_t *)&admin->listener, rc);
 }
 
 int admin_new(struct admin **out, uv_loop_t *loop, struct wheel *wheel,
@@ -178,6 +206,8 @@ int admin_new(struct admin **out, uv_loop_t *loop, struct wheel *wheel,
     admin->context = context;
     admin->limits = (struct http_limits){READ_BYTES, READ_BYTES};
     list_init(&admin->conns);
+    wheel_node_init(&admin->wake, on_wake);
+    admin->rest_fd = -1;
     int rc = uv_tcp_init(loop, &admin->listener);
     if (rc) {
         free(admin);
@@ -206,9 +236,15 @@ void admin_close(struct admin *admin) {
     if (!admin)
         return;
     admin->closing = true;
-    uv_close((uv_handle_t *)&admin->listener, on_listener_closed);
+    wheel_disarm(&admin->wake);
+    if (admin->rest_fd >= 0)
+        close(admin->rest_fd);
+    admin->rest_fd = -1;
+    if (!uv_is_closing((uv_handle_t *)&admin->listener))
+        uv_close((uv_handle_t *)&admin->listener, on_listener_closed);
     for (struct list *link = admin->conns.next; link != &admin->conns; link = next) {
         next = link->next;
         conn_close(container_of(link, struct admin_conn, link));
     }
+    free_if_closed(admin); /* it may have rested */
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "ops.h"
+#include "rest.h"
 #include "schema.h"
 
 enum {
@@ -365,6 +366,18 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     }
 }
 
+static void on_connection(uv_stream_t *listener, int status);
+
+/* 0, or UV_E*: the handle has to be closed all the same. */
+static int open_listener(struct feed *feed, int fd) {
+    (void)uv_pipe_init(feed->loop, &feed->listener, 0); /* never fails */
+    feed->listener.data = feed;
+    int rc = uv_pipe_open(&feed->listener, fd);
+    if (rc)
+        close(fd);
+    return rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
+}
+
 /* Takes the connection that waits at the listener. 0, or -ENOMEM: it still waits. */
 static int accept_reader(struct feed *feed) {
     struct reader *reader = calloc(1, sizeof *reader);
@@ -388,17 +401,39 @@ static int accept_reader(struct feed *feed) {
     return 0;
 }
 
+static void on_rested(uv_handle_t *listener) {
+    struct feed *feed = listener->data;
+    if (feed->rest_fd < 0) { /* closed meanwhile */
+        feed->handles--;
+        return;
+    }
+    feed->rested = true;
+    wheel_arm(feed->wheel, &feed->retry, uv_now(feed->loop) + WHEEL_TICK_MS);
+}
+
 static void on_connection(uv_stream_t *listener, int status) {
     struct feed *feed = listener->data;
-    if (status < 0)
-        return;              /* out of descriptors: libuv has closed the peer's, and tries again */
+    if (status < 0) {
+        /* Where it cannot rest, libuv tries again. */
+        if (rest_begin(listener, on_rested, &feed->rest_fd) == 0)
+            feed->rested = false;
+        return;
+    }
     if (accept_reader(feed)) /* libuv takes no other before this one is taken: it must be */
         wheel_arm(feed->wheel, &feed->retry, uv_now(feed->loop) + WHEEL_TICK_MS);
 }
 
 static void on_retry(struct wheel_node *node) {
     struct feed *feed = container_of(node, struct feed, retry);
-    on_connection((uv_stream_t *)&feed->listener, 0);
+    if (feed->rest_fd < 0) {
+        on_connection((uv_stream_t *)&feed->listener, 0);
+        return;
+    }
+    int fd = feed->rest_fd;
+    feed->rest_fd = -1;
+    /* It did listen: where that cannot be again, it does when accept() has failed once more. */
+    if (open_listener(feed, fd))
+        on_connection((uv_stream_t *)&feed->listener, UV_ENOMEM);
 }
 
 static void on_hold_ended(void *context, const char *name) {
@@ -480,12 +515,7 @@ static void on_abandoned(uv_handle_t *listener) {
 /* Gives the listening socket to libuv. Where that fails (it cannot, with a socket just made), the
  * feed is freed when the loop has been round. */
 static int start_listener(struct feed *feed, int fd) {
-    (void)uv_pipe_init(feed->loop, &feed->listener, 0); /* never fails */
-    feed->listener.data = feed;
-    int rc = uv_pipe_open(&feed->listener, fd);
-    if (rc)
-        close(fd);
-    rc = rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
+    int rc = open_listener(feed, fd);
     if (rc) {
         socket_file_remove(&feed->file);
         uv_close((uv_handle_t *)&feed->listener, on_abandoned);
@@ -507,6 +537,7 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     feed->ring = ring;
     feed->wheel = wheel;
     feed->options = *options;
+    feed->rest_fd = -1;
     feed->limits = (struct http_limits){.max_header_bytes = 32 * 1024, .max_body_bytes = 64 * 1024};
     list_init(&feed->readers);
     list_init(&feed->live);
@@ -542,6 +573,11 @@ static void close_handle(uv_handle_t *handle) {
 
 static void close_listener(struct feed *feed) {
     wheel_disarm(&feed->retry);
+    if (feed->rest_fd >= 0) {
+        close(feed->rest_fd);
+        feed->rest_fd = -1;
+        feed->handles -= feed->rested;
+    }
     close_handle((uv_handle_t *)&feed->listener);
 }
 

@@ -67,6 +67,8 @@ struct feed {
     uv_pipe_t listener;
     uv_idle_t idle;          /* active while a reader is behind */
     unsigned handles;        /* of these two that are not closed */
+    int rest_fd;             /* -1, or the listening socket while it rests (rest.h) */
+    bool rested;             /* then: libuv's handle is closed */
     struct socket_file file; /* of the listener; none where that was inherited */
     bool draining;
     struct readers held;

@@ -23,8 +23,6 @@
 static const int signal_numbers[SERVER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 enum {
-    LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
-    FEED_MAX_READERS = 1024,
     SYNC_RETRY_MS = 1000, /* after a failure */
 };
 
@@ -64,9 +62,13 @@ static void on_tick(uv_timer_t *timer) {
     struct server *server = timer->data;
     note_lag(server);
     wheel_advance(&server->wheel, uv_now(server->loop));
-    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++)
-        if (server->listeners[i] && server->listeners[i]->parked)
-            on_connection((uv_stream_t *)&server->listeners[i]->tcp, 0);
+    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
+        struct listener *listener = server->listeners[i];
+        if (listener && listener->resting)
+            server_wake(listener, on_connection);
+        else if (listener && listener->parked)
+            on_connection((uv_stream_t *)&listener->tcp, 0);
+    }
 }
 
 static bool is_durable(const struct server *server) {
@@ -127,6 +129,7 @@ static void on_connection(uv_stream_t *stream, int status) {
         static const char reason[] = "accept failed";
         char count[U64_TEXT_BYTES + 1];
         uint64_t suppressed;
+        server_rest(listener);
         if (!log_admit(reason, &suppressed))
             return;
         count[text_format_u64(suppressed, count)] = 0;
@@ -135,7 +138,7 @@ static void on_connection(uv_stream_t *stream, int status) {
         return;
     }
     listener->parked = false;
-    if (server->conns->count >= config->max_connections) {
+    if (server->conns->count >= server->most_conns) {
         refuse(server, listener);
         return;
     }
@@ -223,14 +226,10 @@ static void close_handles(struct server *server) {
     close_signals(server);
 }
 
-static void on_listener_closed(uv_handle_t *handle) {
-    free(handle->data);
-}
-
 static void close_listeners(struct server *server) {
     for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
         if (server->listeners[i])
-            uv_close((uv_handle_t *)&server->listeners[i]->tcp, on_listener_closed);
+            server_close_listener(server->listeners[i]);
         server->listeners[i] = NULL;
     }
 }
@@ -389,7 +388,7 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .mode = config->socket_mode,
         .group = config->socket_group,
         .listen_fd = activation_take_path(&server->inherited, config->socket),
-        .max_readers = FEED_MAX_READERS,
+        .max_readers = SERVER_MAX_READERS,
         .header_timeout_ms = config->header_timeout_ms,
         .max_hold_ms = config->max_hold_ms,
         .on_hold_ended = on_hold_ended,
@@ -489,7 +488,7 @@ static int bind_listener(struct listener *listener, const struct config_address 
     }
     if (rc == 0)
         rc = open_socket(listener, (struct sockaddr *)&address, flags);
-    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, LISTEN_BACKLOG, on_connection);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, SERVER_BACKLOG, on_connection);
     rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
     if (rc == 0)
         format_address(&address, listener->name, sizeof listener->name);

@@ -19,12 +19,18 @@
 #include "tls.h"
 #include "util/wheel.h"
 
-enum { SERVER_SIGNALS = 3 }; /* SIGTERM, SIGINT, SIGHUP */
+enum {
+    SERVER_SIGNALS = 3, /* SIGTERM, SIGINT, SIGHUP */
+    SERVER_MAX_READERS = 1024,
+    SERVER_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
+};
 
 struct listener {
     uv_tcp_t tcp;
     struct server *server;
-    bool parked; /* a connection waits for memory; until it is taken, libuv takes no other */
+    bool parked;  /* a connection waits for memory; until it is taken, libuv takes no other */
+    bool resting; /* `tcp` is not open; see server_rest.c */
+    int rest_fd;  /* then: the socket */
     char name[INET6_ADDRSTRLEN + 10]; /* "127.0.0.1:8443", "[::1]:8443" */
 };
 
@@ -59,6 +65,7 @@ struct server {
     bool handles_open; /* of all above */
     uint64_t fed_seq;  /* ring_next_seq when the feed was last woken */
     struct ops_refused refused;
+    unsigned most_conns;  /* max_connections, or as many as there are descriptors for */
     uint64_t tick_due_ms; /* when the loop's timer is to fire; 0 before the first time */
     uint64_t reloads, reload_fails;
     bool reload_failed; /* the last one */
@@ -76,6 +83,21 @@ struct server {
 void server_reload(struct server *server);
 /* The configuration's limits, where connections look for them. */
 void server_set_limits(struct server *server);
+
+/* --- server_rest.c --- */
+
+/* accept() failed, and libuv could not help it: the listener takes nobody until the next tick. */
+void server_rest(struct listener *listener);
+/* Listens again. Where that fails, it rests on. */
+void server_wake(struct listener *listener, uv_connection_cb on_connection);
+/* Closes and frees it, resting or not. */
+void server_close_listener(struct listener *listener);
+
+/* --- server_fds.c --- */
+
+/* Raises the limit of descriptors to what max_connections and the readers may need, and sets
+ * most_conns, which is less where the hard limit does not allow that; this is logged. */
+void server_set_most_conns(struct server *server);
 
 /* --- server_certificate.c --- */
 

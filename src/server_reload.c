@@ -13,6 +13,7 @@ void server_set_limits(struct server *server) {
     conns->limits = (struct http_limits){config->max_header_bytes, config->max_body_bytes};
     conns->timeouts = (struct conn_timeouts){config->header_timeout_ms, config->body_timeout_ms,
                                              config->keepalive_timeout_ms};
+    server_set_most_conns(server);
 }
 
 /* Everything that a new configuration brings, made before anything is changed by it. */

@@ -103,6 +103,12 @@ class Node:
         with open("/proc/%d/status" % self.process.pid) as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
+    def cpu_s(self):
+        """CPU seconds that it has used."""
+        with open("/proc/%d/stat" % self.process.pid) as stat_file:
+            fields = stat_file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 

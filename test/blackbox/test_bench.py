@@ -1057,7 +1057,7 @@ class Growth(unittest.TestCase):
         path = os.path.join(SCRATCH, "growth.json")
         build = os.path.dirname(os.path.dirname(ROLLCALLD))
         done = subprocess.run([sys.executable, "bench/growth", "--quick", "--rounds", "2", "--seconds",
-                               "0.1", "--only", "endpoints,idle", "--build", build, "--json", path],
+                               "0.5", "--only", "endpoints,idle", "--build", build, "--json", path],
                               capture_output=True, text=True, timeout=300)
         self.assertIn(done.returncode, (0, 1))  # so short a run proves nothing
         self.assertEqual(done.stderr, "")

@@ -376,6 +376,36 @@ class RequestToFile(Running):
                   self.post_one)
 
 
+class Listening(Running):
+    """accept() fails for as long as it likes, on the port and on the socket: who is connected is
+    served, nothing turns in circles, and when it works again, those who waited are taken."""
+
+    def test_no_descriptor_is_left(self):
+        for error in errno.ENFILE, errno.EMFILE, errno.ENOMEM:
+            with self.subTest(errno.errorcode[error]):
+                connected = Peer(tls(self.node.port))
+                before = self.node.fds()
+                self.control.arm(Fault("accept", error, FOREVER), 1)
+                waiting = [socket.create_connection(("127.0.0.1", self.node.port), PATIENCE)
+                           for _ in range(20)]
+                waiting.append(socket.socket(socket.AF_UNIX))
+                waiting[-1].connect(self.node.socket)
+                began, cpu_s = time.monotonic(), self.node.cpu_s()
+                while time.monotonic() - began < 1:
+                    connected.send(post_bytes("/presence/lab", b'{"n":0}'))
+                    self.assertEqual(connected.response().status, 200)
+                    time.sleep(0.05)
+                share = (self.node.cpu_s() - cpu_s) / (time.monotonic() - began)
+                self.assertLess(share, 0.2)
+                self.control.disarm()
+                self.check_next()
+                connected.close()
+                for sock in waiting:
+                    sock.close()
+                self.numbers()
+                self.check_descriptors(before - 1)
+
+
 READER_FAULTS = [
     Fault("alloc", errno.ENOMEM), Fault("alloc", errno.ENOMEM, FOREVER),
     Fault("read", errno.EINTR), Fault("read", errno.EAGAIN), Fault("read", errno.ECONNRESET),

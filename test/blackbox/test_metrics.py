@@ -182,8 +182,8 @@ class Durations(unittest.TestCase):
             peer.close()
             found = metrics(node).samples
             self.assertEqual(found[DURATION + "_count"] - before[DURATION + "_count"], 1)
-            # The wait was the refused one's: what the node says is within what we have seen.
-            self.assertLessEqual(found[DURATION + "_sum"] - before[DURATION + "_sum"], took)
+            # The wait was the refused one's. (A turn may have begun a little before we sent.)
+            self.assertLess(found[DURATION + "_sum"] - before[DURATION + "_sum"], took + 0.25)
 
     def test_answers_that_nobody_takes(self):
         """The rest of a write that the socket did not take counts when it has."""
