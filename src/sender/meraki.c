@@ -372,7 +372,6 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
     post.doc = doc;
     post.batch = batch;
     post.useless = 0;
-    // cppcheck-suppress ctuuninitvar; what it reads first is set above
     int rc = parse_post(&post);
     if (rc || (batch->rejected && batch->rejected == post.useless))
         return rc;
