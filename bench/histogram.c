@@ -98,5 +98,5 @@ void histogram_print(const struct histogram *histogram, FILE *out) {
     fprintf(out, "#[Max     = %12.3f, Total count    = %12llu]\n", (double)histogram->max / 1e6,
             (unsigned long long)histogram->count);
     fprintf(out, "#[Buckets = %12u, SubBuckets     = %12u]\n",
-            HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1, 1U << HISTOGRAM_SUB_BITS);
+            (unsigned)(HISTOGRAM_MAX_BITS - HISTOGRAM_SUB_BITS + 1), 1U << HISTOGRAM_SUB_BITS);
 }

@@ -115,6 +115,7 @@ static void draw_percent_axis(const struct range *range, FILE *out) {
 
 static void draw_latency_axis(const struct range *range, FILE *out) {
     static const double steps[] = {1, 2, 5};
+    // A few ticks of an axis: no error adds up. NOLINTNEXTLINE(cert-flp30-c)
     for (double decade = 1e3; decade <= range->high; decade *= 10) {
         for (size_t i = 0; i < 3; i++) {
             double ns = decade * steps[i], y = y_of(range, ns);
@@ -188,6 +189,7 @@ static double rate_y(const struct rate_range *range, double rate) {
 static void draw_rate_axes(const struct rate_range *range, FILE *out) {
     char label[32];
     double step = choose_step(range->top);
+    // A few ticks of an axis: no error adds up. NOLINTNEXTLINE(cert-flp30-c)
     for (double rate = 0; rate <= range->top * 1.001; rate += step) {
         double y = rate_y(range, rate);
         snprintf(label, sizeof label, "%.0f", rate);
@@ -195,6 +197,7 @@ static void draw_rate_axes(const struct rate_range *range, FILE *out) {
         text(out, "faint", "end", LEFT - 8, y + 4, label);
     }
     step = choose_step(range->seconds);
+    // A few ticks of an axis: no error adds up. NOLINTNEXTLINE(cert-flp30-c)
     for (double seconds = 0; seconds <= range->seconds * 1.001; seconds += step) {
         snprintf(label, sizeof label, "%.3g s", seconds);
         text(out, "faint", "middle", rate_x(range, seconds), TOP_2 + HEIGHT_2 + 18, label);

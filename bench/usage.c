@@ -28,6 +28,7 @@ static bool read_cpu(const char *stat, struct usage *usage) {
     unsigned long user, system;
     const char *behind_name = strrchr(stat, ')'); /* the name may hold anything */
     if (!behind_name ||
+        // The kernel writes no number that is none. NOLINTNEXTLINE(cert-err34-c)
         sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
                &system) != 2)
         return false;

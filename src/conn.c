@@ -116,10 +116,8 @@ static void update_wait(struct conn *conn) {
         wait = WAIT_LINGER;
     else if (http_parser_in_body(&conn->http))
         wait = WAIT_BODY;
-    else if (http_parser_in_head(&conn->http))
-        wait = WAIT_HEAD;
-    else if (conn->wait == WAIT_HEAD && !conn->answered)
-        wait = WAIT_HEAD; /* nothing of a first request yet: the time runs from accept */
+    else if (http_parser_in_head(&conn->http) || (conn->wait == WAIT_HEAD && !conn->answered))
+        wait = WAIT_HEAD; /* the latter: nothing of a first request yet, time runs from accept */
     if (wait != conn->wait || conn->answered)
         set_wait(conn, wait);
     conn->answered = false;

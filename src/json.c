@@ -346,10 +346,13 @@ static inline bool walk_document(struct walk *w) {
     bool more = true;
     while (more) {
         uint32_t start;
-        if (w->depth && w->around == JSON_OBJECT)
+        /* What makes `depth` more than 0 sets `around`, too. */
+        // cppcheck-suppress uninitvar
+        if (w->depth && w->around == JSON_OBJECT) {
             walk_plain_members(w);
-        if (w->depth && w->around == JSON_OBJECT && !walk_key(w))
-            return false;
+            if (!walk_key(w))
+                return false;
+        }
         if (!walk_next(w, &start))
             return false;
         char c = w->text[start];

@@ -276,6 +276,28 @@ static void test_a_kind_at_its_bound(void **state) {
     batch_commit(&batch);
 }
 
+/* More kinds than there are places for: the last place counts all the others. */
+static void test_many_kinds(void **state) {
+    struct event event;
+    unsigned count = 0;
+    (void)state;
+    event_init(&event);
+    begin();
+    for (unsigned i = 0; i < BATCH_KINDS + 5; i++) {
+        char kind[16];
+        event.kind = span_from(kind, (size_t)snprintf(kind, sizeof kind, "kind-%u", i));
+        assert_int_equal(batch_emit(&batch, &event, NULL), 0);
+    }
+    assert_int_equal(batch.accepted, BATCH_KINDS + 5);
+    assert_int_equal(batch.kind_count, BATCH_KINDS);
+    for (unsigned i = 0; i < BATCH_KINDS; i++)
+        count += batch.kinds[i].count;
+    assert_int_equal(count, BATCH_KINDS + 5);
+    assert_int_equal(batch.kinds[BATCH_KINDS - 1].len, 0);
+    assert_int_equal(batch.kinds[BATCH_KINDS - 1].count, 6);
+    batch_commit(&batch);
+}
+
 /* --- what cannot be read -------------------------------------------------------------------------
  */
 
@@ -590,6 +612,7 @@ int main(void) {
         cmocka_unit_test(test_a_batch_that_is_too_large_is_refused),
         cmocka_unit_test(test_the_first_rejection_is_kept),
         cmocka_unit_test(test_a_kind_at_its_bound),
+        cmocka_unit_test(test_many_kinds),
         cmocka_unit_test(test_repeats_are_dropped),
         cmocka_unit_test(test_repeats_are_marked),
         cmocka_unit_test(test_no_window_no_repeats),

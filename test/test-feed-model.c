@@ -160,10 +160,12 @@ static void check_lines(struct watcher *watcher) {
     while (in->len > used && (end = memchr(in->ptr + used, '\n', in->len - used))) {
         char *line = in->ptr + used;
         size_t len = (size_t)(end + 1 - line);
-        if (line[2] == 'g')
+        if (line[2] == 'g') {
+            *end = 0; /* sscanf reads to the end of a string */
             check_gap(watcher, line);
-        else
+        } else {
             check_event(watcher, line, len);
+        }
         watcher->first = false;
         used += len;
     }

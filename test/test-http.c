@@ -221,6 +221,9 @@ static void test_refused(void **state) {
     /* By its own line only: what llhttp sees first differs with the cuts. */
     const char *brew = "BREW /x HTTP/1.1\r\n" HOST "\r\n";
     expect_run(brew, strlen(brew), 0, 1000, false, " bad 501\n");
+    /* Empty lines before it are none of it (RFC 9112, 2.2). */
+    const char *behind_lines = "\r\n\r\nBREW /x HTTP/1.1\r\n" HOST "\r\n";
+    expect_run(behind_lines, strlen(behind_lines), 0, 1000, false, " bad 501\n");
     expect_run("\x16\x03\x01 /x HTTP", 12, 0, 1000, false, " bad 400\n");
     expect_bytes("GET /x HTTP/1.1\r\n" HOST "A: \0\r\n\r\n", 33, " bad 400\n");
 }

@@ -340,6 +340,51 @@ static void test_gzip(void **state) {
     assert_string_equal(answer.headers, "Accept-Encoding: gzip\r\n");
 }
 
+/* At the bound and one past it, once inflated. */
+static void test_gzip_bounds(void **state) {
+    static char text[REQUEST_BYTES + 1];
+    static unsigned char packed[65536];
+    struct ingest_answer answer;
+    (void)state;
+    memset(text, ' ', sizeof text);
+    for (size_t past = 0; past < 2; past++) {
+        z_stream stream = {0};
+        size_t spread = REQUEST_BYTES + past;
+        uint32_t noise = 1; /* so that the ratio is a small one */
+        for (size_t i = 1; i + 1 < spread; i++)
+            text[i] =
+                i % 32 ? '0' : (char)('0' + ((noise = noise * 1664525 + 1013904223) >> 24) % 10);
+        text[0] = '"';
+        text[spread - 1] = '"';
+        assert_int_equal(
+            deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY), 0);
+        stream.next_in = (Bytef *)text;
+        stream.avail_in = (uInt)spread;
+        stream.next_out = packed;
+        stream.avail_out = sizeof packed;
+        assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+        size_t len = sizeof packed - stream.avail_out;
+        deflateEnd(&stream);
+        run("POST /p/3 HTTP/1.1\r\nContent-Encoding: gzip", packed, len, &answer);
+        /* At the bound it is read, and only then too large for the ring. */
+        const char *why = past ? "{\"error\":\"body too large once decoded\"}\n"
+                               : "{\"error\":\"the events of one post may fill half of the ring "
+                                 "at most\"}\n";
+        assert_int_equal(answer.status, 413);
+        if (!span_equals(answer.body, span_from_string(why)))
+            fail_msg("%zu bytes packed: %.*s", len, SPAN_ARG(answer.body));
+    }
+}
+
+/* Meraki asks for a validator; where none is configured there is nothing to tell it. */
+static void test_no_validator(void **state) {
+    const struct sender *before = endpoints[14].sender;
+    (void)state;
+    endpoints[14].sender = sender_find(SPAN("meraki"));
+    expect("GET /p/14 HTTP/1.1", "", 404, "{\"error\":\"this endpoint has no validator\"}\n");
+    endpoints[14].sender = before;
+}
+
 static void test_a_whole_request_allocates_nothing(void **state) {
     static const char body[] = "[{\"apMac\":\"3a1e6d8c785c\",\"ownerId\":7,\"observations\":["
                                "{\"clientMac\":\"dcac3da506b4\",\"seenEpoch\":1767607933000},"
@@ -377,6 +422,8 @@ int main(void) {
         cmocka_unit_test(test_rate_limit),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_gzip_bounds),
+        cmocka_unit_test(test_no_validator),
         cmocka_unit_test(test_a_whole_request_allocates_nothing),
         cmocka_unit_test(test_the_accounts_close),
     };

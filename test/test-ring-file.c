@@ -132,7 +132,7 @@ static void test_no_place_for_a_file(void **state) {
 static int use_small_disk(void) {
     struct ring_recovery recovery;
     struct ring *ring, *other;
-    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+    if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
         mount("tmpfs", directory, "tmpfs", 0, "size=128k"))
         return 1;
     if (ring_open(&ring, path, SIZE, &recovery) || recovery.kind != RING_MADE)
@@ -148,7 +148,9 @@ static int use_small_disk(void) {
         return 5;
     if (ring_open(&ring, path, SIZE, &recovery) || recovery.kind != RING_RECOVERED)
         return 6;
-    return ring_next_seq(ring) == 801 ? 0 : 7;
+    uint64_t seq = ring_next_seq(ring);
+    ring_free(ring);
+    return seq == 801 ? 0 : 7;
 }
 
 static void test_full_disk(void **state) {

@@ -299,8 +299,10 @@ static int emit_document(struct meraki_post *post, uint32_t data, unsigned left)
 static void start_identity_of_post(struct meraki_post *post, uint32_t type,
                                    struct span place_name) {
     identity_init(&post->identity, SPAN("meraki"));
-    identity_add(&post->identity,
-                 meraki_is_missing(post->doc, type) ? (struct span){0} : json_raw(post->doc, type));
+    struct span word = {0};
+    if (!meraki_is_missing(post->doc, type))
+        word = json_raw(post->doc, type);
+    identity_add(&post->identity, word);
     uint32_t place = json_find(post->doc, post->data, place_name);
     if (post->event.ap_mac != MAC_NONE)
         identity_add_u64(&post->identity, post->event.ap_mac);

@@ -4,7 +4,7 @@
 #ifndef ROLLCALL_UTIL_ERR_H
 #define ROLLCALL_UTIL_ERR_H
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK                 __attribute__((warn_unused_result))
 #define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
 
 #endif

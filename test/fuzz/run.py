@@ -164,7 +164,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--merge", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # names may stand behind --seconds N
     options.build = os.path.abspath(options.build)
     known = names(options.build)
     options.names = options.names or known
