@@ -294,8 +294,11 @@ static int find_stream(struct sink *sink) {
     if (status == NATS_OK)
         status = js_GetStreamInfo(&info, context, name, NULL, &code);
     bool missing = status == NATS_NOT_FOUND || code == JSStreamNotFoundErr;
-    if (missing && sink->options->create)
+    if (missing && sink->options->create) {
+        code = 0;
         status = add_stream(sink, context, &info, &code);
+        missing = code != 0; /* else it was not refused: no answer came */
+    }
     if (status == NATS_OK) {
         take_stream(sink, info);
     } else if (missing && !sink->options->create) {

@@ -301,7 +301,7 @@ class Outages(WithServer):
         received = time.monotonic()
         eventually(lambda: time.monotonic() > received + 1.5, "time stands still")
         status, said = forward(node, *arguments)
-        self.assertEqual(status, 0)
+        self.assertEqual(status, 0, said)
         self.assertIn("may be there twice", said[0])
         # Nothing of a reader that is new was there before.
         self.assertEqual(forward(node, *arguments, "--reader", "new"), (0, []))

@@ -1,6 +1,6 @@
 """Sizes: what the node takes at each bound and one past it (those that test_ingest, test-json, test-http and
 test-feed-requests have are not repeated), what a body made to hurt costs, and that memory stays below the
-README's formula."""
+formula of docs/tuning.md."""
 import json
 import os
 import re
@@ -12,10 +12,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import *  # noqa: F403
 
 IDLE = 300
-IDLE_KIB = 16   # for each idle connection; the README says 4, an allocator's pages are not so fine
+IDLE_KIB = 16   # for each idle connection; docs/tuning.md says 4, an allocator's pages are not so fine
 BODIES = 16
 BODY_KIB = 1024
-PARSED = 12     # times the largest body, while it is parsed (README, Memory)
+PARSED = 12     # times the largest body, while it is parsed (docs/tuning.md, Memory)
 BASE_KIB = 2048  # buffers that all connections share
 
 
@@ -87,7 +87,7 @@ class Memory(unittest.TestCase):
             self.assert_below(node, before, BASE_KIB + 8 * 2 * kib + PARSED * kib, "deep bodies")
 
     def test_amplification(self):
-        """One body of 4 MiB, of every kind that a parser may grow: no more than the README says."""
+        """One body of 4 MiB, of every kind that a parser may grow: no more than docs/tuning.md says."""
         size = 4 << 20
         kinds = {
             "text": b'"' + b"a" * (size - 2) + b'"',
