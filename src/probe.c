@@ -53,11 +53,14 @@ static void say(struct probe *probe, enum verdict verdict, const char *what, con
 
 /* The beginning of an answer's body, on one line. */
 static const char *excerpt(const struct probe_answer *answer, char text[EXCERPT_BYTES + 4]) {
-    size_t len = answer->body.len < EXCERPT_BYTES ? answer->body.len : EXCERPT_BYTES;
+    size_t whole = answer->body.len;
+    while (whole && strchr("\r\n", answer->body.ptr[whole - 1])) /* trims NULs, too */
+        whole--;
+    size_t len = whole < EXCERPT_BYTES ? whole : EXCERPT_BYTES;
     for (size_t i = 0; i < len; i++)
         text[i] =
             answer->body.ptr[i] < ' ' || answer->body.ptr[i] > '~' ? '.' : answer->body.ptr[i];
-    strcpy(text + len, answer->body.len > len ? "..." : "");
+    strcpy(text + len, whole > len ? "..." : "");
     return text;
 }
 
@@ -124,7 +127,7 @@ static void judge_certificate(struct probe *probe) {
     if (tls->trust)
         say(probe, VERDICT_FAIL, "chain", "%s", tls->trust);
     else
-        say(probe, VERDICT_OK, "chain", "%u certificates, to a known authority", tls->certificates);
+        say(probe, VERDICT_OK, "chain", "%u long, to a known authority", tls->certificates);
     if (tls->is_named)
         say(probe, VERDICT_OK, "host name", "the certificate is for %s", probe->options->url->host);
     else
@@ -305,7 +308,7 @@ static void try_time(struct probe *probe) {
                            : worst * 4 > patience ? VERDICT_WARN
                                                   : VERDICT_OK;
     say(probe, verdict, "time",
-        "%.1f ms (the longest of %d %.1f ms); this sender gives up after "
+        "%.2f ms (the longest of %d %.2f ms); this sender gives up after "
         "%u s",
         1000 * median, ATTEMPTS, 1000 * worst, patience);
 }

@@ -261,7 +261,7 @@ class Faults(unittest.TestCase):
             self.assertIn(" %d failures\n" % failures, done.stdout)
 
     def test_certificates(self):
-        self.expect(r"ok    chain +2 certificates, to a known authority", failures=0, code=0)
+        self.expect(r"ok    chain +2 long, to a known authority", failures=0, code=0)
         self.expect(r"FAIL  chain +the intermediate certificate is missing: .*", certificate="leaf")
         self.expect(r"FAIL  chain +self-signed: .*", certificate="root", key="root",
                     ca="other", failures=2)
