@@ -263,7 +263,40 @@ static void test_body(void **state) {
     expect_document("[\"s3cret\"]", AUTH_MISSING);
 }
 
-int main(void) {
+/* --- what a comparison takes --------------------------------------------------------------------
+ */
+
+#define LONG_SECRET                                                                                \
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* For analysis/secret_timing.py, which counts its instructions: a post with this secret, or this
+ * signature (of an empty body). The right secret is longer than what memcmp looks at in one go. */
+static int compare_once(const char *scheme, const char *given) {
+    struct config_endpoint endpoint;
+    char fields[256], query[256] = "";
+    enum auth_result result;
+    snprintf(fields, sizeof fields, "X-Key: %s\r\n", given);
+    make_endpoint(&endpoint, AUTH_HEADER, "X-Key", LONG_SECRET, "another");
+    if (strcmp(scheme, "token") == 0) {
+        endpoint.auth = AUTH_TOKEN;
+        snprintf(fields, sizeof fields, "Authorization: Basic %s\r\n", given);
+    } else if (strcmp(scheme, "query") == 0) {
+        endpoint.auth = AUTH_QUERY;
+        snprintf(query, sizeof query, "X-Key=%s", given);
+    } else if (strcmp(scheme, "hmac") == 0) {
+        endpoint.auth = AUTH_HMAC_SHA256;
+    }
+    const struct http_request *post = request(fields, query, "");
+    result = auth_check_head(&endpoint, post);
+    if (result == AUTH_NEEDS_BODY)
+        result = auth_check_body(&endpoint, post, 0);
+    free_secrets(&endpoint);
+    return result == AUTH_OK ? 0 : result == AUTH_WRONG ? 3 : 4;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3)
+        return compare_once(argv[1], argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_token),  cmocka_unit_test(test_none),
         cmocka_unit_test(test_header), cmocka_unit_test(test_basic),
