@@ -256,7 +256,7 @@ static void parse_samples(void *context) {
               "a sample is not JSON");
         batch_begin(&sample->batch, sample->ring, SPAN("hq"),
                     span_from_string(sample->sender->name), now_us);
-        check(sample->sender->parse(&doc, &sample->batch, &problem) == SENDER_OK,
+        check(sender_parse(sample->sender, &doc, &sample->batch, &problem) == SENDER_OK,
               "a sample is not its sender's");
         batch_commit(&sample->batch);
     }

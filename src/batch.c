@@ -1,6 +1,7 @@
 /* The events of one POST on their way into the ring; see batch.h. */
 #include "batch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,10 +98,6 @@ static void hash_numbered(const struct batch *batch, const void *bytes, uint64_t
 
 static int set_id(struct batch *batch, struct event *event, const struct identity *identity) {
     uint32_t before;
-    if (!identity) {
-        hash_numbered(batch, ring_id(batch->ring), batch->context.seq, event->id);
-        return 0;
-    }
     identity_finish(identity, batch->id_key, event->id);
     int rc = count_identity(batch, event->id, &before);
     if (rc)
@@ -140,20 +137,35 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
     batch->identity_count = 0;
     batch->own_identity = false;
     batch->kind_count = 0;
+    batch->pending.is_there = false;
     if (++batch->generation == 0) { /* slots of 2^32 batches ago would count again */
         free_table(batch);
         batch->generation = 1; /* 0 is what calloc gives */
     }
 }
 
-/* Encodes the event where it would lie. */
+/* Encodes the event where it would lie, and says what it would be there. */
 static int encode_event(struct batch *batch, const struct event *event,
-                        struct event_layout *layout) {
+                        struct batch_pending *pending) {
+    struct event_layout layout;
     char *line;
     int rc = ring_reserve(batch->ring, event_size_bound(event, &batch->context), &line);
     if (rc)
         return rc == RING_HELD ? SENDER_BATCH_HELD : SENDER_BATCH_FULL;
-    event_encode(event, &batch->context, line, layout);
+    event_encode(event, &batch->context, line, &layout);
+    pending->line = line;
+    pending->time_ms = event->time_ms;
+    pending->record = (struct ring_record){
+        .line_len = layout.len,
+        .received_us = batch->context.received_us,
+        .client_mac = event->client_mac,
+        .endpoint_offset = layout.endpoint_offset,
+        .endpoint_len = layout.endpoint_len,
+        .provider_offset = layout.provider_offset,
+        .provider_len = layout.provider_len,
+        .kind_offset = layout.kind_offset,
+        .kind_len = layout.kind_len,
+    };
     return 0;
 }
 
@@ -178,68 +190,72 @@ static void count_kind(struct batch *batch, struct span kind) {
     batch->kind_count = last + 1;
 }
 
-static void push_event(struct batch *batch, const struct event *event,
-                       const struct event_layout *layout) {
-    ring_push(batch->ring, &(struct ring_record){
-                               .line_len = layout->len,
-                               .received_us = batch->context.received_us,
-                               .client_mac = event->client_mac,
-                               .endpoint_offset = layout->endpoint_offset,
-                               .endpoint_len = layout->endpoint_len,
-                               .provider_offset = layout->provider_offset,
-                               .provider_len = layout->provider_len,
-                               .kind_offset = layout->kind_offset,
-                               .kind_len = layout->kind_len,
-                           });
+static void push(struct batch *batch, const struct batch_pending *pending) {
+    const struct ring_record *record = &pending->record;
+    ring_push(batch->ring, record);
     batch->accepted++;
-    batch->late += event->time_ms != TIME_NONE &&
-                   event->time_ms < batch->context.received_us / 1000 - BATCH_LATE_MS;
-    count_kind(batch, event->kind);
+    batch->late += pending->time_ms != TIME_NONE &&
+                   pending->time_ms < batch->context.received_us / 1000 - BATCH_LATE_MS;
+    count_kind(batch, span_from(pending->line + record->kind_offset, record->kind_len));
 }
 
 /* Whether the event was sent before: 0, 1, or -ENOMEM. */
-static int see(struct batch *batch, const struct event *event) {
-    int seen =
-        dedupe_see(batch->dedupe, event->id, (uint32_t)(batch->context.received_us / 1000000));
+static int see(struct batch *batch, const uint8_t id[HASH_BYTES]) {
+    int seen = dedupe_see(batch->dedupe, id, (uint32_t)(batch->context.received_us / 1000000));
     batch->duplicates += seen == 1;
     return seen;
 }
 
+int batch_settle(struct batch *batch) {
+    struct batch_pending *pending = &batch->pending;
+    if (!pending->is_there)
+        return 0;
+    pending->is_there = false;
+    int seen = see(batch, pending->id);
+    if (seen == 0)
+        push(batch, pending);
+    return seen < 0 ? seen : 0;
+}
+
 static int emit_any(struct batch *batch, const struct event *event) {
-    struct event_layout layout;
-    int rc = encode_event(batch, event, &layout);
+    struct batch_pending line;
+    int rc = encode_event(batch, event, &line);
     if (rc == 0)
-        push_event(batch, event, &layout);
+        push(batch, &line);
     return rc;
 }
 
 static int emit_marked(struct batch *batch, struct event *event) {
-    int seen = see(batch, event);
+    int seen = see(batch, event->id);
     if (seen < 0)
         return seen;
     event->duplicate = seen;
     return emit_any(batch, event);
 }
 
-/* The line is encoded while the memory that tells whether it was sent before is on its way; a
- * repeat's is then not pushed, and the next one takes its place. */
-static int emit_new(struct batch *batch, struct event *event) {
-    struct event_layout layout;
-    dedupe_prefetch(batch->dedupe, event->id);
-    int rc = encode_event(batch, event, &layout);
-    if (rc && rc != SENDER_BATCH_HELD)
+/* The line is written where it would lie, and then waits there: the memory that tells whether it
+ * was sent before is on its way, which on a large table takes as long as a whole event (8 % of the
+ * CPU time of large posts was spent waiting for it). A repeat's is not pushed, and the next one
+ * takes its place. */
+static int emit_new(struct batch *batch, const struct event *event) {
+    struct batch_pending *pending = &batch->pending;
+    int rc = encode_event(batch, event, pending);
+    if (rc == SENDER_BATCH_HELD) {
+        int seen = see(batch, event->id);
+        return seen < 0 ? seen : seen ? 0 : rc; /* a repeat needs no room */
+    }
+    if (rc)
         return rc;
-    int seen = see(batch, event);
-    if (seen == 0 && rc == 0)
-        push_event(batch, event, &layout);
-    return seen < 0 ? seen : seen ? 0 : rc; /* a repeat needs no room */
+    pending->is_there = true;
+    memcpy(pending->id, event->id, HASH_BYTES);
+    return 0;
 }
 
 /* Nothing of the event as it came is written to the ring, not even where it would be overwritten or
  * never pushed. Hiding takes longer than a look whether it was sent before: that comes first. */
 static int emit_hidden(struct batch *batch, struct event *event, bool has_identity) {
     struct event hidden;
-    int seen = has_identity && batch->mode != BATCH_KEEP ? see(batch, event) : 0;
+    int seen = has_identity && batch->mode != BATCH_KEEP ? see(batch, event->id) : 0;
     if (seen < 0 || (seen && batch->mode == BATCH_DROP))
         return seen < 0 ? seen : 0;
     event->duplicate = seen;
@@ -249,18 +265,28 @@ static int emit_hidden(struct batch *batch, struct event *event, bool has_identi
     return emit_any(batch, &hidden);
 }
 
+/* A line that waits is settled before the next takes a seq or a place. */
 int batch_emit(struct batch *batch, struct event *event, const struct identity *identity) {
+    int rc = 0;
     if (event->kind.len > EVENT_MAX_KIND_BYTES) {
+        rc = batch_settle(batch);
         batch_reject(batch, "the kind of event is longer than 256 bytes", "event %u",
                      batch->accepted + batch->duplicates + batch->rejected);
-        return 0;
+        return rc;
     }
     if (batch->own_identity)
         identity = batch->identity;
-    batch->context.seq = ring_next_seq(batch->ring);
-    int rc = set_id(batch, event, identity);
+    if (identity) {
+        rc = set_id(batch, event, identity);
+        if (rc == 0 && batch->mode != BATCH_KEEP)
+            dedupe_prefetch(batch->dedupe, event->id);
+    }
+    rc = rc ? rc : batch_settle(batch);
     if (rc)
         return rc;
+    batch->context.seq = ring_next_seq(batch->ring);
+    if (!identity)
+        hash_numbered(batch, ring_id(batch->ring), batch->context.seq, event->id);
     if (batch->privacy)
         return emit_hidden(batch, event, identity != NULL);
     if (identity && batch->mode == BATCH_DROP)
@@ -282,6 +308,7 @@ void batch_reject(struct batch *batch, const char *message, const char *path_for
 }
 
 void batch_commit(struct batch *batch) {
+    assert(!batch->pending.is_there);
     ring_commit(batch->ring);
     if (batch->dedupe)
         dedupe_commit(batch->dedupe);
@@ -357,6 +384,7 @@ int batch_emit_unreadable(struct batch *batch, struct span body, const char *mes
                                                             sizeof description)};
     batch->rejected = 0;
     rc = batch_emit(batch, &event, NULL);
+    rc = rc ? rc : batch_settle(batch); /* own_identity may have given it one */
     buf_deinit(&data);
     return rc;
 }

@@ -20,6 +20,15 @@
 
 struct batch_identity; /* batch.c */
 
+/* An event whose line is written, but not yet pushed. */
+struct batch_pending {
+    bool is_there;
+    uint8_t id[HASH_BYTES];
+    struct ring_record record;
+    const char *line; /* in the ring's reserved memory */
+    int64_t time_ms;
+};
+
 /* The kinds of one batch's events: runs of the same one, as senders have them. */
 enum { BATCH_KINDS = 16, BATCH_KIND_BYTES = 64 };
 struct batch_kind {
@@ -52,7 +61,7 @@ struct batch {
     struct ring *ring;
     const uint8_t *id_key; /* HASH_KEY_BYTES */
     struct event_context context;
-    unsigned accepted;              /* events pushed, marked ones included */
+    unsigned accepted;              /* events pushed, marked ones included; see batch_settle */
     unsigned duplicates;            /* events that were sent before, dropped or marked */
     unsigned late;                  /* of those accepted, how many are BATCH_LATE_MS behind */
     unsigned rejected;              /* parts that could not be read */
@@ -60,6 +69,7 @@ struct batch {
     struct batch_kind
         kinds[BATCH_KINDS]; /* what `accepted` is made of; the last takes what is left */
     unsigned kind_count;
+    struct batch_pending pending;
     /* The ids of this batch's events: a hash table, of which only the slots that have this batch's
      * generation count, so that no batch has to clear it. */
     struct batch_identity *identities;
@@ -82,6 +92,11 @@ void batch_begin(struct batch *batch, struct ring *ring, struct span endpoint, s
  * 0, SENDER_BATCH_FULL, SENDER_BATCH_HELD, or -ENOMEM. */
 int batch_emit(struct batch *batch, struct event *event,
                const struct identity *identity) MUST_CHECK;
+/* Decides on the event that was emitted last, which until now may be neither accepted nor a
+ * duplicate: whether it was sent before is looked up one event later, when the memory that tells so
+ * has arrived. To be called before these two are read, and before batch_commit (sender_parse
+ * does). 0 or -ENOMEM. */
+int batch_settle(struct batch *batch) MUST_CHECK;
 /* Counts a part of the body that could not be read, and says where it stands. */
 void batch_reject(struct batch *batch, const char *message, const char *path_format, ...)
     PRINTF_LIKE(3, 4);
@@ -90,7 +105,7 @@ void batch_reject(struct batch *batch, const char *message, const char *path_for
  * "truncated":true where it was cut. With privacy there is no `data`, for nobody can tell what such
  * a text says, and `extra` has "withheld":true. `message` and `where` are at most as long as a
  * struct problem's. What was rejected of the body counts no longer: it is in the event. As
- * batch_emit. */
+ * batch_emit; nothing is left to settle. */
 enum { BATCH_MAX_UNREADABLE_BYTES = 64 * 1024 };
 int batch_emit_unreadable(struct batch *batch, struct span body, const char *message,
                           const char *where) MUST_CHECK;

@@ -177,6 +177,7 @@ static bool is_enclosing_name(const struct json_doc *doc, uint32_t key) {
 size_t event_leftovers_bound(const struct json_doc *doc, uint32_t object) {
     enum { PUNCTUATION = 8 }; /* two quotes, colon, comma, two braces, an underscore; and one */
     size_t bound = 0;
+    json_expand(doc, object);
     uint32_t end = doc->nodes[object].next;
     for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
         size_t value = 0;

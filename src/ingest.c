@@ -383,7 +383,7 @@ static int read_body(struct ingest *ingest, struct span body, struct ingest_answ
         answer_auth(answer, result);
         return SENDER_WRONG_SHAPE;
     }
-    rc = answer->endpoint->sender->parse(&doc, batch, &problem);
+    rc = sender_parse(answer->endpoint->sender, &doc, batch, &problem);
     if (rc == SENDER_WRONG_SHAPE)
         return unreadable(batch, body, 422, problem.message, problem.path, answer);
     return rc;

@@ -102,8 +102,9 @@ static int parser_reserve_nodes(struct json_parser *parser, size_t indexes) {
 struct walk {
     const char *text;
     uint32_t len;
-    uint32_t backslash; /* offset of the first backslash not yet passed, or len */
-    const uint32_t *at; /* the next index; *end is the text's length */
+    uint32_t backslash;    /* offset of the first backslash not yet passed, or len */
+    const uint32_t *begin; /* of the indexes */
+    const uint32_t *at;    /* the next one; *end is the text's length */
     const uint32_t *end;
     struct json_node *nodes;
     uint32_t count;
@@ -316,30 +317,45 @@ static inline bool walk_behind_value(struct walk *w, bool *more) {
     return w->at == w->end || fail_at(w->error, "something stands behind the value", *w->at);
 }
 
-/* Members as machines write them: a string or a plain number each, without escapes and white space,
- * and a comma behind it. Takes as many as there are, of which it looks at four indexes together,
- * and leaves the first other one to the rest of the walk: 900 instructions less an observation. */
-static inline void walk_plain_members(struct walk *w) {
+/* Whether a member is as machines write them: a plain string, number or word, no white space. What
+ * stands behind it is looked at by the caller, and so are backslashes. */
+static inline bool is_plain_member(const char *text, const uint32_t *member) {
+    uint32_t colon = member[JSON_FLAT_COLON], value = member[JSON_FLAT_VALUE];
+    uint32_t behind = member[JSON_FLAT_BEHIND];
+    if (text[member[JSON_FLAT_KEY]] != '"' || text[colon] != ':' || text[colon - 1] != '"')
+        return false;
+    if (text[value] == '"')
+        return text[behind - 1] == '"';
+    if (LIKELY(text_is_plain_number(span_from(text + value, behind - value))))
+        return true;
+    return (behind - value == 4 &&
+            (memcmp(text + value, "null", 4) == 0 || memcmp(text + value, "true", 4) == 0)) ||
+           (behind - value == 5 && memcmp(text + value, "false", 5) == 0);
+}
+
+/* The rest of an object that has begun with the bracket at `start`, if it is flat; false, and
+ * nothing has changed, where it is not. A plain member is looked at by its four indexes together,
+ * and nothing is written of it. */
+static inline bool walk_flat(struct walk *w, uint32_t start) {
     const char *text = w->text;
     const uint32_t *at = w->at;
-    uint32_t count = w->count;
-    for (; w->end - at > 3; at += 4) {
-        uint32_t key = at[0], colon = at[1], value = at[2], behind = at[3];
-        if (text[key] != '"' || text[colon] != ':' || text[colon - 1] != '"' ||
-            text[behind] != ',' || w->backslash < behind)
-            break;
-        struct json_node *node = &w->nodes[count];
-        if (text[value] == '"' && text[behind - 1] == '"')
-            node[1] = (struct json_node){value + 1, behind - value - 2, count + 2, JSON_STRING, 0};
-        else if (text_is_plain_number(span_from(text + value, behind - value)))
-            node[1] = (struct json_node){value, behind - value, count + 2, JSON_NUMBER, 0};
-        else
-            break;
-        node[0] = (struct json_node){key + 1, colon - key - 2, count + 1, JSON_STRING, 0};
-        count += 2;
-    }
+    uint32_t behind;
+    do {
+        if (w->end - at < JSON_FLAT_INDEXES || !is_plain_member(text, at))
+            return false;
+        behind = at[JSON_FLAT_BEHIND];
+        at += JSON_FLAT_INDEXES;
+    } while (text[behind] == ',');
+    if (text[behind] != '}' || w->backslash < behind)
+        return false;
+    struct json_node *node = &w->nodes[w->count];
+    uint32_t members = (uint32_t)(at - w->at) / JSON_FLAT_INDEXES;
+    node[0] = (struct json_node){start, behind + 1 - start, w->count + 1 + 2 * members, JSON_OBJECT,
+                                 JSON_FLAT};
+    node[1].start = (uint32_t)(w->at - w->begin);
+    w->count += 1 + 2 * members;
     w->at = at;
-    w->count = count;
+    return true;
 }
 
 static inline bool walk_document(struct walk *w) {
@@ -348,15 +364,14 @@ static inline bool walk_document(struct walk *w) {
         uint32_t start;
         /* What makes `depth` more than 0 sets `around`, too. */
         // cppcheck-suppress uninitvar
-        if (w->depth && w->around == JSON_OBJECT) {
-            walk_plain_members(w);
-            if (!walk_key(w))
-                return false;
-        }
+        if (w->depth && w->around == JSON_OBJECT && !walk_key(w))
+            return false;
         if (!walk_next(w, &start))
             return false;
         char c = w->text[start];
-        if (c == '{' || c == '[') {
+        if (c == '{' && w->depth < JSON_MAX_DEPTH && walk_flat(w, start)) {
+            ;
+        } else if (c == '{' || c == '[') {
             if (!walk_open(w, start, c == '{' ? JSON_OBJECT : JSON_ARRAY))
                 return false;
             /* Another value or key comes, unless the bracket closes at once. */
@@ -447,7 +462,7 @@ static int parse_text(struct json_parser *parser, const char *text, size_t len,
     struct walk walk;
     walk.text = text;
     walk.len = (uint32_t)len;
-    walk.at = indexes.at;
+    walk.begin = walk.at = indexes.at;
     walk.end = indexes.at + indexes.count;
     walk.nodes = parser->nodes;
     walk.count = 0;
@@ -457,7 +472,8 @@ static int parse_text(struct json_parser *parser, const char *text, size_t len,
     if (!walk_document(&walk)) {
         return JSON_INVALID;
     }
-    *doc = (struct json_doc){text, len, parser->nodes, walk.count};
+    *doc = (struct json_doc){text,       len,        parser->nodes,
+                             walk.count, indexes.at, (uint32_t)indexes.count};
     return 0;
 }
 
@@ -475,6 +491,31 @@ int json_parse(struct json_parser *parser, const char *text, size_t len, struct 
 }
 
 /* --- Reading a document ---------------------------------------------------- */
+
+/* Of the indexes, which ascend, the one behind that of the bracket at `start`. */
+static const uint32_t *find_members(const struct json_doc *doc, uint32_t start) {
+    uint32_t low = 0, high = doc->at_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (doc->at[middle] <= start)
+            low = middle;
+        else
+            high = middle;
+    }
+    return doc->at + low + 1;
+}
+
+void json_expand_flat(const struct json_doc *doc, uint32_t object) {
+    struct json_node *node = &doc->nodes[object];
+    uint16_t flags = node->flags & JSON_ALL_TAKEN ? JSON_TAKEN : 0;
+    const uint32_t *member = find_members(doc, node->start);
+    node->flags &= (uint16_t) ~(JSON_FLAT | JSON_ALL_TAKEN);
+    for (uint32_t key = object + 1; key < node->next; key += 2, member += JSON_FLAT_INDEXES) {
+        doc->nodes[key] = json_flat_key(member, key);
+        doc->nodes[key].flags = flags;
+        doc->nodes[key + 1] = json_flat_value(doc, member, key + 1);
+    }
+}
 
 /* Writes what the escape sequence or plain byte at *p means (1-4 bytes) and moves *p behind it.
  * The content is valid, so that nothing is checked again. */
@@ -559,6 +600,7 @@ uint32_t json_find(const struct json_doc *doc, uint32_t node, struct span name) 
     uint32_t found = 0;
     if (doc->nodes[node].type != JSON_OBJECT)
         return 0;
+    json_expand(doc, node);
     uint32_t end = doc->nodes[node].next;
     for (uint32_t key = node + 1; key < end; key = doc->nodes[key + 1].next)
         if (json_string_equals(doc, key, name))

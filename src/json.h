@@ -5,6 +5,11 @@
  * lone surrogates) and writes one node a value. Nothing is copied and no number is converted:
  * a node says where its bytes lie, so numbers keep their digits and strings their escapes.
  *
+ * Most objects of a large body hold nothing but plain strings and numbers, and are read once, in
+ * order. Such a one is flat: its members are checked and have their places among the nodes, but
+ * nothing is written there (a cache line saved for each two members) until somebody asks:
+ * json_expand does it, and who reads only once may go over the indexes instead (json_flat).
+ *
  * The document is valid until the next json_parse on the same parser, and as long as the text is.
  */
 #ifndef ROLLCALL_JSON_H
@@ -35,8 +40,11 @@ enum json_type {
 };
 
 enum json_flag {
-    JSON_ESCAPED = 1, /* a string with at least one backslash in it */
-    JSON_TAKEN = 2,   /* a member's key: some field has taken its value (see sender.h) */
+    JSON_ESCAPED = 1,   /* a string with at least one backslash in it */
+    JSON_TAKEN = 2,     /* a member's key: some field has taken its value (see sender.h) */
+    JSON_FLAT = 4,      /* an object whose members' nodes are not written; see json_expand. A key:
+                           its object, which is its `next`, is one */
+    JSON_ALL_TAKEN = 8, /* a flat object: its keys are JSON_TAKEN once they are written */
 };
 
 /* A value. An object's members follow it as key (a JSON_STRING), value, key, value ...; an array's
@@ -54,6 +62,8 @@ struct json_doc {
     size_t len;
     struct json_node *nodes; /* nodes[0] is the root */
     uint32_t count;
+    const uint32_t *at; /* where tokens begin: what flat objects are read from */
+    uint32_t at_count;
 };
 
 /* Why a text is not JSON. message is static text; offset is the byte of the text given (its byte
@@ -93,6 +103,43 @@ static inline struct span json_raw(const struct json_doc *doc, uint32_t node) {
 
 static inline enum json_type json_type(const struct json_doc *doc, uint32_t node) {
     return (enum json_type)doc->nodes[node].type;
+}
+
+/* Four indexes a member: its key's quote, the colon, its value, and what stands behind that. The
+ * members of a flat object stand so in doc->at, one after the other, without white space or
+ * escapes: a key's text goes from key + 1 to colon - 1, a value's token from value to behind. */
+enum { JSON_FLAT_KEY, JSON_FLAT_COLON, JSON_FLAT_VALUE, JSON_FLAT_BEHIND, JSON_FLAT_INDEXES };
+
+/* Of an object that is flat, and that nobody has written to so far. */
+static inline const uint32_t *json_flat(const struct json_doc *doc, uint32_t object) {
+    return doc->at + doc->nodes[object + 1].start;
+}
+
+/* The node of a flat member's value; its text is plain. */
+static inline struct json_node json_flat_value(const struct json_doc *doc, const uint32_t *member,
+                                               uint32_t node) {
+    uint32_t start = member[JSON_FLAT_VALUE], len = member[JSON_FLAT_BEHIND] - start;
+    char c = doc->text[start];
+    if (c == '"')
+        return (struct json_node){start + 1, len - 2, node + 1, JSON_STRING, 0};
+    enum json_type type = c == 'n'   ? JSON_NULL
+                          : c == 't' ? JSON_TRUE
+                          : c == 'f' ? JSON_FALSE
+                                     : JSON_NUMBER;
+    return (struct json_node){start, len, node + 1, (uint16_t)type, 0};
+}
+
+static inline struct json_node json_flat_key(const uint32_t *member, uint32_t node) {
+    uint32_t start = member[JSON_FLAT_KEY] + 1;
+    return (struct json_node){start, member[JSON_FLAT_COLON] - start - 1, node + 1, JSON_STRING, 0};
+}
+
+/* Writes the nodes of an object's members, if they are not there. To be called before these are
+ * walked over. */
+void json_expand_flat(const struct json_doc *doc, uint32_t object);
+static inline void json_expand(const struct json_doc *doc, uint32_t object) {
+    if (doc->nodes[object].flags & JSON_FLAT)
+        json_expand_flat(doc, object);
 }
 
 /* The value of an object's member of that name, or 0 where there is none (0 is the root, which is

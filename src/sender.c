@@ -16,6 +16,12 @@ const struct sender *sender_find(struct span name) {
     return NULL;
 }
 
+int sender_parse(const struct sender *sender, struct json_doc *doc, struct batch *batch,
+                 struct problem *problem) {
+    int rc = sender->parse(doc, batch, problem);
+    return rc ? rc : batch_settle(batch);
+}
+
 void problem_set(struct problem *problem, const char *message, const char *path_format, ...) {
     va_list args;
     va_start(args, path_format);
@@ -24,7 +30,10 @@ void problem_set(struct problem *problem, const char *message, const char *path_
     snprintf(problem->message, sizeof problem->message, "%s", message);
 }
 
-int sender_finish(const struct batch *batch, struct problem *problem) {
+int sender_finish(struct batch *batch, struct problem *problem) {
+    int rc = batch_settle(batch);
+    if (rc)
+        return rc;
     if (batch->accepted || batch->duplicates || !batch->rejected)
         return SENDER_OK;
     *problem = batch->first_rejection;
@@ -34,14 +43,23 @@ int sender_finish(const struct batch *batch, struct problem *problem) {
 /* --- Values -------------------------------------------------------------------------------------
  */
 
-struct span sender_string(const struct json_doc *doc, uint32_t node,
-                          char scratch[SENDER_SCRATCH_BYTES]) {
-    struct span text = json_text(doc, node);
-    if (!(doc->nodes[node].flags & JSON_ESCAPED))
+static inline struct span text_of(const struct json_doc *doc, const struct json_node *node) {
+    return span_from(doc->text + node->start, node->len);
+}
+
+static inline struct span string_of(const struct json_doc *doc, const struct json_node *node,
+                                    char scratch[SENDER_SCRATCH_BYTES]) {
+    struct span text = text_of(doc, node);
+    if (!(node->flags & JSON_ESCAPED))
         return text;
     if (text.len > SENDER_SCRATCH_BYTES)
         return (struct span){0};
     return span_from(scratch, json_unescape(text, scratch));
+}
+
+struct span sender_string(const struct json_doc *doc, uint32_t node,
+                          char scratch[SENDER_SCRATCH_BYTES]) {
+    return string_of(doc, &doc->nodes[node], scratch);
 }
 
 /* What senders write where there is no number. */
@@ -49,8 +67,9 @@ static bool is_no_number(struct span text) {
     return text.len == 0 || span_equals_nocase(text, SPAN("NaN"));
 }
 
-static inline struct span text_of(const struct json_doc *doc, const struct json_node *node) {
-    return span_from(doc->text + node->start, node->len);
+static inline struct span raw_of(const struct json_doc *doc, const struct json_node *node) {
+    struct span text = text_of(doc, node);
+    return node->type == JSON_STRING ? span_from(text.ptr - 1, text.len + 2) : text;
 }
 
 static inline bool take_text(const struct json_doc *doc, const struct json_node *value,
@@ -81,7 +100,7 @@ static bool take_mac(const struct json_doc *doc, const struct json_node *value, 
     char scratch[SENDER_SCRATCH_BYTES];
     if (value->type != JSON_STRING)
         return false;
-    struct span text = sender_string(doc, (uint32_t)(value - doc->nodes), scratch);
+    struct span text = string_of(doc, value, scratch);
     *mac = text_parse_mac(text);
     return *mac != MAC_NONE || (!span_is_absent(text) && text.len == 0);
 }
@@ -105,13 +124,8 @@ static inline bool are_same_bytes(const char *a, const char *b, size_t len) {
 
 /* Behind a document's text are JSON_PADDING bytes, and a member's name has NULs behind it: so both
  * can be read in whole words. */
-static inline bool is_named(const struct json_doc *doc, const struct json_node *key,
-                            const struct member *member) {
-    const char *text = doc->text + key->start;
-    size_t len = member->name_len;
-    if (__builtin_expect(key->flags & JSON_ESCAPED, 0))
-        return json_string_equals(doc, (uint32_t)(key - doc->nodes), span_from(member->name, len));
-    if (key->len != len)
+static inline bool is_named(const char *text, size_t len, const struct member *member) {
+    if (len != member->name_len)
         return false;
     if (len <= COMPARED_BYTES)
         return are_same_bytes(text, member->name, len);
@@ -122,16 +136,23 @@ static inline bool is_named(const struct json_doc *doc, const struct json_node *
 
 /* The member of the table that is named so, the expected one and those behind it first; NULL where
  * there is none. */
-static inline const struct member *find_member(const struct json_doc *doc,
-                                               const struct json_node *key,
+static inline const struct member *find_member(const char *text, size_t len,
                                                const struct member *table, size_t table_len,
                                                const struct member *expected) {
     const struct member *end = table + table_len;
     for (const struct member *member = expected; member < end; member++)
-        if (is_named(doc, key, member))
+        if (is_named(text, len, member))
             return member;
     for (const struct member *member = table; member < expected; member++)
-        if (is_named(doc, key, member))
+        if (is_named(text, len, member))
+            return member;
+    return NULL;
+}
+
+static const struct member *find_escaped(const struct json_doc *doc, uint32_t key,
+                                         const struct member *table, size_t table_len) {
+    for (const struct member *member = table; member < table + table_len; member++)
+        if (json_string_equals(doc, key, span_from(member->name, member->name_len)))
             return member;
     return NULL;
 }
@@ -141,14 +162,9 @@ static void mark_whole(struct json_node *key) {
     key[1].flags |= JSON_TAKEN;
 }
 
-static inline bool take_value(struct json_doc *doc, struct json_node *value,
-                              const struct member *member, struct event *event, uint32_t *nodes) {
-    if (member->take == TAKE_NODE) {
-        nodes[member->target] = (uint32_t)(value - doc->nodes);
-        return true;
-    }
-    if (value->type == JSON_NULL)
-        return true;
+/* Of any value but null, and for anything but TAKE_NODE. */
+static inline bool take_value(const struct json_doc *doc, struct json_node *value,
+                              const struct member *member, struct event *event) {
     switch ((enum take)member->take) {
     case TAKE_TEXT:
         return take_text(doc, value, member->target, event);
@@ -159,7 +175,7 @@ static inline bool take_value(struct json_doc *doc, struct json_node *value,
     case TAKE_AP_MAC:
         return take_mac(doc, value, &event->ap_mac);
     case TAKE_RAW:
-        event_set(event, member->target, json_raw(doc, (uint32_t)(value - doc->nodes)));
+        event_set(event, member->target, raw_of(doc, value));
         break;
     case TAKE_IGNORE:
     case TAKE_NODE:
@@ -227,18 +243,48 @@ static unsigned drop_repeated(struct json_doc *doc, uint32_t object, unsigned le
     return dropped;
 }
 
-unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct member *table,
+/* Takes the members of a flat object, if each of them is named by the table, once, and fits; else
+ * false: the event may have some of them then, and is to be given all of them again. */
+static bool take_flat(struct json_doc *doc, uint32_t object, const struct member *table,
+                      size_t table_len, struct event *event, uint32_t *nodes) {
+    const struct member *expected = table;
+    const uint32_t *flat = json_flat(doc, object);
+    uint32_t end = doc->nodes[object].next;
+    uint64_t seen = 0;
+    for (uint32_t node = object + 1; node < end; node += 2, flat += JSON_FLAT_INDEXES) {
+        const char *name = doc->text + flat[JSON_FLAT_KEY] + 1;
+        size_t name_len = flat[JSON_FLAT_COLON] - flat[JSON_FLAT_KEY] - 2;
+        const struct member *member = find_member(name, name_len, table, table_len, expected);
+        if (!member || seen >> (member - table) & 1)
+            return false;
+        seen |= 1ULL << (member - table);
+        expected = member + 1;
+        struct json_node value = json_flat_value(doc, flat, node + 1);
+        if (member->take == TAKE_NODE) {
+            nodes[member->target] = node + 1;
+            doc->nodes[node] = (struct json_node){.next = object, .flags = JSON_TAKEN | JSON_FLAT};
+            doc->nodes[node + 1] = value;
+        } else if (value.type != JSON_NULL && !take_value(doc, &value, member, event)) {
+            return false;
+        }
+    }
+    doc->nodes[object].flags |= JSON_ALL_TAKEN;
+    return true;
+}
+
+static unsigned take_members(struct json_doc *doc, uint32_t object, const struct member *table,
                              size_t table_len, struct event *event, uint32_t *nodes) {
     struct json_node *seen_keys[SENDER_MAX_MEMBERS]; /* set where seen has the bit */
     uint64_t seen = 0;
     const struct member *expected = table;
     unsigned left = 0;
-    if (json_type(doc, object) != JSON_OBJECT)
-        return 0;
     struct json_node *end = doc->nodes + doc->nodes[object].next;
     for (struct json_node *key = doc->nodes + object + 1; key < end;
          key = doc->nodes + key[1].next) {
-        const struct member *member = find_member(doc, key, table, table_len, expected);
+        const struct member *member =
+            key->flags & JSON_ESCAPED
+                ? find_escaped(doc, (uint32_t)(key - doc->nodes), table, table_len)
+                : find_member(doc->text + key->start, key->len, table, table_len, expected);
         if (!member) {
             left++;
             continue;
@@ -249,12 +295,29 @@ unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct
         seen |= 1ULL << i;
         seen_keys[i] = key;
         expected = member + 1;
-        if (take_value(doc, &key[1], member, event, nodes))
+        bool is_taken = true;
+        if (member->take == TAKE_NODE)
+            nodes[member->target] = (uint32_t)(key + 1 - doc->nodes);
+        else if (key[1].type != JSON_NULL)
+            is_taken = take_value(doc, &key[1], member, event);
+        if (is_taken)
             key->flags |= JSON_TAKEN;
         else
             left++;
     }
     return left > 1 ? left - drop_repeated(doc, object, left) : left;
+}
+
+unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct member *table,
+                             size_t table_len, struct event *event, uint32_t *nodes) {
+    if (json_type(doc, object) != JSON_OBJECT)
+        return 0;
+    if (doc->nodes[object].flags & JSON_FLAT) {
+        if (take_flat(doc, object, table, table_len, event, nodes))
+            return 0;
+        json_expand(doc, object);
+    }
+    return take_members(doc, object, table, table_len, event, nodes);
 }
 
 /* --- Times and places ---------------------------------------------------------------------------
@@ -371,6 +434,7 @@ void sender_enclosing_init(struct sender_enclosing *enclosing, struct sender_enc
 /* Takes every member that is too long to be repeated: it has been told, and is of no further use.
  */
 static void drop_long_leftovers(struct json_doc *doc, uint32_t object) {
+    json_expand(doc, object);
     uint32_t end = doc->nodes[object].next;
     for (uint32_t key = object + 1; key < end; key = doc->nodes[key + 1].next) {
         if (!(doc->nodes[key].flags & JSON_TAKEN)) {
@@ -428,10 +492,11 @@ void sender_set_extra(struct event *event, const struct json_doc *doc, uint32_t 
     }
 }
 
-int sender_emit(struct batch *batch, struct event *event, const struct identity *identity,
-                struct sender_enclosing *enclosing) {
-    unsigned accepted = batch->accepted;
-    int rc = batch_emit(batch, event, identity);
+/* The event that was emitted last is kept, or a repeat: what is around it has been told, or costs
+ * tries. */
+static int settle_enclosing(struct batch *batch, const struct event *event, unsigned accepted,
+                            struct sender_enclosing *enclosing) {
+    int rc = batch_settle(batch);
     bool is_kept = batch->accepted != accepted;
     for (; enclosing && !rc; enclosing = enclosing->outer) {
         if (enclosing->told)
@@ -444,4 +509,20 @@ int sender_emit(struct batch *batch, struct event *event, const struct identity 
             enclosing->tries -= cost;
     }
     return rc;
+}
+
+static bool is_all_told(const struct sender_enclosing *enclosing) {
+    while (enclosing && enclosing->told)
+        enclosing = enclosing->outer;
+    return !enclosing;
+}
+
+int sender_emit(struct batch *batch, struct event *event, const struct identity *identity,
+                struct sender_enclosing *enclosing) {
+    if (is_all_told(enclosing))
+        return batch_emit(batch, event, identity);
+    int rc = batch_settle(batch);
+    unsigned accepted = batch->accepted;
+    rc = rc ? rc : batch_emit(batch, event, identity);
+    return rc ? rc : settle_enclosing(batch, event, accepted, enclosing);
 }

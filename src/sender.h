@@ -57,9 +57,14 @@ struct sender {
         *answer_headers; /* fields of every answer on its path, each ending in CRLF, or NULL */
     const char *identity_header; /* a field that tells deliveries apart, or NULL */
     bool wants_validator;        /* the GET wants the endpoint's `validator` back */
-    /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject). */
+    /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject).
+     * Called by sender_parse. */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;
 };
+
+/* Reads a body: the sender's parse, and what is left to settle of it. As parse, or batch_settle. */
+int sender_parse(const struct sender *sender, struct json_doc *doc, struct batch *batch,
+                 struct problem *problem) MUST_CHECK;
 
 /* The sender of that name, or NULL. */
 const struct sender *sender_find(struct span name);
@@ -116,7 +121,10 @@ unsigned sender_take_members(struct json_doc *doc, uint32_t object, const struct
 
 /* Gives a member back that came as TAKE_NODE and does not fit: it goes to `extra`. */
 static inline void sender_untake(struct json_doc *doc, uint32_t value, unsigned *left) {
-    doc->nodes[value - 1].flags &= (uint16_t)~JSON_TAKEN; /* the key stands right before it */
+    struct json_node *key = &doc->nodes[value - 1];
+    if (key->flags & JSON_FLAT) /* whoever writes `extra` goes over the others, too */
+        json_expand(doc, key->next);
+    key->flags &= (uint16_t)~JSON_TAKEN;
     ++*left;
 }
 
@@ -188,7 +196,7 @@ int sender_emit(struct batch *batch, struct event *event, const struct identity 
 
 /* What parse answers when it has gone through the whole body: SENDER_OK, but SENDER_WRONG_SHAPE
  * with the first rejection as the problem where parts were rejected and none was of use. One broken
- * part costs no other. */
-int sender_finish(const struct batch *batch, struct problem *problem) MUST_CHECK;
+ * part costs no other. Or what batch_settle answers. */
+int sender_finish(struct batch *batch, struct problem *problem) MUST_CHECK;
 
 #endif

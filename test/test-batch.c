@@ -381,6 +381,7 @@ static void post(const uint64_t *values, unsigned count, int64_t second, unsigne
     batch_begin(&batch, ring, SPAN("hq"), SPAN("test"), RECEIVED_US + second * 1000000);
     for (unsigned i = 0; i < count; i++)
         emit(values[i], id);
+    assert_int_equal(batch_settle(&batch), 0);
     assert_int_equal(batch.accepted, accepted);
     assert_int_equal(batch.duplicates, duplicates);
     if (commit)

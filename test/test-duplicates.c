@@ -90,7 +90,7 @@ static struct counts post(const char *sender) {
     batch_begin(&node.batch, node.ring, SPAN("lobby"), span_from_string(sender),
                 node.now_s * 1000000);
     struct counts counts = {
-        sender_find(span_from_string(sender))->parse(&doc, &node.batch, &problem),
+        sender_parse(sender_find(span_from_string(sender)), &doc, &node.batch, &problem),
         node.batch.accepted, node.batch.duplicates, node.batch.rejected};
     if (counts.rc)
         batch_abort(&node.batch);

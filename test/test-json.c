@@ -634,6 +634,8 @@ static void assert_same_meaning(struct span a, struct span b) {
     assert_int_equal(json_parse(other_parser, copy, b.len, &other, &error), 0);
     assert_int_equal(doc.count, other.count);
     for (uint32_t i = 0; i < doc.count; i++) {
+        json_expand(&doc, i);
+        json_expand(&other, i);
         assert_int_equal(doc.nodes[i].type, other.nodes[i].type);
         assert_int_equal(doc.nodes[i].next, other.nodes[i].next);
         if (doc.nodes[i].type < JSON_OBJECT)

@@ -447,7 +447,7 @@ static void post(struct batch *batch, struct ring *ring, const char *sender, str
     memcpy(padded, body.ptr, body.len);
     assert_int_equal(json_parse(parser, padded, body.len, &doc, &error), 0);
     batch_begin(batch, ring, SPAN("hq"), span_from_string(sender), RECEIVED_US);
-    int rc = sender_find(span_from_string(sender))->parse(&doc, batch, &problem);
+    int rc = sender_parse(sender_find(span_from_string(sender)), &doc, batch, &problem);
     if (rc == SENDER_OK)
         batch_commit(batch);
     else

@@ -201,7 +201,7 @@ static void test_full_batch(void **state) {
     assert_int_equal(json_parse(parser, body, len, &doc, &error), 0);
     assert_int_equal(ring_new(&ring, RING_BYTES), 0);
     batch_begin(&batch, ring, SPAN("lobby"), SPAN("pubnub"), INT64_C(1767607933456789));
-    assert_int_equal(sender_find(SPAN("pubnub"))->parse(&doc, &batch, &problem), SENDER_OK);
+    assert_int_equal(sender_parse(sender_find(SPAN("pubnub")), &doc, &batch, &problem), SENDER_OK);
     assert_int_equal(batch.accepted, COUNT - 1);
     assert_int_equal(batch.rejected, 1);
     assert_string_equal(batch.first_rejection.path, "data[4321].channel");

@@ -36,9 +36,27 @@ static void check_string(const struct json_doc *doc, uint32_t node) {
     free(escaped);
 }
 
+/* A flat object read from the indexes says the same as its nodes do once they are written. */
+static void check_flat(const struct json_doc *doc, uint32_t object) {
+    uint32_t end = doc->nodes[object].next;
+    const uint32_t *member = json_flat(doc, object);
+    FUZZ_CHECK(doc->nodes[object].type == JSON_OBJECT && end > object + 1);
+    json_expand(doc, object);
+    FUZZ_CHECK(!(doc->nodes[object].flags & JSON_FLAT));
+    for (uint32_t key = object + 1; key < end; key += 2, member += JSON_FLAT_INDEXES) {
+        struct json_node name = json_flat_key(member, key);
+        struct json_node value = json_flat_value(doc, member, key + 1);
+        FUZZ_CHECK(memcmp(&name, &doc->nodes[key], sizeof name) == 0);
+        FUZZ_CHECK(memcmp(&value, &doc->nodes[key + 1], sizeof value) == 0);
+        FUZZ_CHECK(value.type < JSON_OBJECT && value.next == key + 2);
+    }
+}
+
 static void check_nodes(const struct json_doc *doc) {
     for (uint32_t i = 0; i < doc->count; i++) {
         const struct json_node *node = &doc->nodes[i];
+        if (node->flags & JSON_FLAT)
+            check_flat(doc, i);
         FUZZ_CHECK(node->next > i && node->next <= doc->count);
         FUZZ_CHECK((size_t)node->start + node->len <= doc->len);
         if (node->type == JSON_STRING)
@@ -64,6 +82,7 @@ static void check_minified(const struct json_doc *doc) {
     FUZZ_CHECK(json_parse(minified_parser, padded, once.len, &again, &error) == 0);
     FUZZ_CHECK(again.count == doc->count);
     for (uint32_t i = 0; i < doc->count; i++) {
+        json_expand(&again, i);
         FUZZ_CHECK(again.nodes[i].type == doc->nodes[i].type);
         FUZZ_CHECK(again.nodes[i].next == doc->nodes[i].next);
         if (doc->nodes[i].type < JSON_OBJECT)

@@ -61,7 +61,7 @@ static struct outcome post(const uint8_t *data, size_t size, bool keeps_unreadab
     batch_begin(&batch, ring, SPAN("lobby"), SPAN(SENDER), received_us);
     struct outcome outcome = {.rc = json_parse(parser, padded, size, &doc, &error)};
     if (outcome.rc == 0) {
-        outcome.rc = sender->parse(&doc, &batch, &problem);
+        outcome.rc = sender_parse(sender, &doc, &batch, &problem);
         FUZZ_CHECK(outcome.rc >= 0);
     } else {
         snprintf(problem.path, sizeof problem.path, "byte %zu", error.offset);
