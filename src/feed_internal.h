@@ -99,6 +99,10 @@ void reader_fail(struct reader *reader);
 int reader_send(struct reader *reader) MUST_CHECK;
 /* The answer in feed->out is complete: sends it, then takes up the next request or ends. */
 void reader_finish(struct reader *reader);
+/* --- feed_request.c --- */
+
+/* Answers the request that is whole. */
+void reader_on_request(struct reader *reader);
 /* A whole answer with a JSON body of at most 511 bytes. */
 void reader_answer(struct reader *reader, int status, const char *headers, const char *format, ...)
     PRINTF_LIKE(4, 5);
