@@ -3,8 +3,10 @@
  * can do so at any moment: a start and a steady state are told apart.
  *
  * Counted from main() on. What a library calls within itself (stdio's own reads and writes) does
- * not come by here, and the standard error is left alone, so that messages are seen. With a
- * sanitizer, which has functions of the same names, it is of no use. */
+ * not come by here, and the standard error is left alone, so that messages are seen. It may stand
+ * in front of a program with AddressSanitizer (ASAN_OPTIONS=verify_asan_link_order=0): memory then
+ * comes from the sanitizer, so that what a failed call leaves behind is found; strdup() and C++'s
+ * new, which the sanitizer has of its own, do not come by here. */
 #undef _FILE_OFFSET_BITS /* else open and open64 would be one */
 #include <dlfcn.h>
 #include <errno.h>
@@ -158,17 +160,27 @@ int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(v
 void *__libc_malloc(size_t len);
 void *__libc_calloc(size_t count, size_t len);
 void *__libc_realloc(void *old, size_t len);
+/* AddressSanitizer's, where the program has it. */
+void *__interceptor_malloc(size_t len) __attribute__((weak));
+void *__interceptor_calloc(size_t count, size_t len) __attribute__((weak));
+void *__interceptor_realloc(void *old, size_t len) __attribute__((weak));
 
 void *malloc(size_t len) {
-    return fails(ALLOC) ? NULL : __libc_malloc(len);
+    if (fails(ALLOC))
+        return NULL;
+    return __interceptor_malloc ? __interceptor_malloc(len) : __libc_malloc(len);
 }
 
 void *calloc(size_t count, size_t len) {
-    return fails(ALLOC) ? NULL : __libc_calloc(count, len);
+    if (fails(ALLOC))
+        return NULL;
+    return __interceptor_calloc ? __interceptor_calloc(count, len) : __libc_calloc(count, len);
 }
 
 void *realloc(void *old, size_t len) {
-    return fails(ALLOC) ? NULL : __libc_realloc(old, len);
+    if (fails(ALLOC))
+        return NULL;
+    return __interceptor_realloc ? __interceptor_realloc(old, len) : __libc_realloc(old, len);
 }
 
 void *mmap(void *address, size_t len, int protection, int flags, int fd, off_t offset) {
