@@ -188,7 +188,7 @@ export class NodeView {
     this.#parts.senders = new Rows(body, () => {
       const cells = this.#cells(names, numbers, tests, [8]);
       const name = make("span"), provider = make("span", { class: "muted block" });
-      cells[0].append(name, provider);
+      cells[0].append(name, " ", provider);
       const element = make("tr", { role: "row", "data-test": "sender-row" }, ...cells);
       return { element, update: (sender) => this.#drawSender(element, cells, name, provider, sender) };
     });
