@@ -16,6 +16,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const FADED = 0.3; // of a client that is about to be gone
 const SMALL_MOVE = 0.25; // of the picture's width: what goes further jumps
 const TABLE_ROWS = 50;
+const SCALE_HEIGHT = 30; // of the strip below the picture
+const LABELLED_APS = 12; // more names than that hide each other
 
 /** The scale and offset by which an extent in metres fills a picture: {scale, x(metres), y(metres)}. */
 export function fit(extent, width, height) {
@@ -101,7 +103,7 @@ export class FloorView {
 
   static #legend() {
     const list = element("ul", { class: "legend" });
-    for (const [style, name] of [["disc", "known device"], ["diamond", "randomised address"],
+    for (const [style, name] of [["disc", "known client"], ["diamond", "randomised address"],
                                  ["square", "access point"], ["hollow", "access point, estimated"]])
       list.append(element("li", {}, element("span", { class: `key ${style}`, "aria-hidden": "true" }), name));
     return list;
@@ -112,12 +114,12 @@ export class FloorView {
     this.#last = [floor, windowMs];
     this.#drawChoice(floor);
     const width = this.#svg.clientWidth, height = this.#svg.clientHeight;
-    const at = floor.extent && width && height ? fit(floor.extent, width, height) : null;
+    const at = floor.extent && width && height ? fit(floor.extent, width, height - SCALE_HEIGHT) : null;
     const layout = JSON.stringify([floor.key, floor.extent, width, height]);
     const moved = layout !== this.#layout;
     this.#layout = layout;
     if (moved) this.#drawScale(floor, at, width, height);
-    this.#drawAps(floor, at);
+    this.#drawAps(floor, at, width);
     this.#drawClients(floor, at, windowMs, moved, width);
     this.#drawWords(floor);
   }
@@ -141,16 +143,15 @@ export class FloorView {
     const step = niceStep(extent.width / 2.5), pixels = step * at.scale;
     const lines = niceStep(Math.max(extent.width, extent.height) / 4);
     for (let x = Math.ceil(extent.x / lines) * lines; x <= extent.x + extent.width; x += lines)
-      shape(grid, "line", { x1: at.x(x), x2: at.x(x), y1: 0, y2: height });
+      shape(grid, "line", { x1: at.x(x), x2: at.x(x), y1: 0, y2: height - SCALE_HEIGHT });
     for (let y = Math.ceil(extent.y / lines) * lines; y <= extent.y + extent.height; y += lines)
       shape(grid, "line", { x1: 0, x2: width, y1: at.y(y), y2: at.y(y) });
-    shape(scale, "rect", { class: "scale-ground", x: 4, y: height - 30, width: pixels + 20, height: 26, rx: 4 });
-    shape(scale, "path", { d: `M14 ${height - 14}v5h${pixels}v-5` });
-    shape(scale, "text", { x: 14, y: height - 17, "data-test": "floor-scale" },
+    shape(scale, "path", { d: `M14 ${height - 16}v5h${pixels}v-5` });
+    shape(scale, "text", { x: 24 + pixels, y: height - 10, "data-test": "floor-scale" },
           step >= 1000 ? `${count(step / 1000)} km` : `${step} m`);
   }
 
-  #drawAps({ aps }, at) {
+  #drawAps({ aps }, at, width) {
     const group = this.#groups.aps;
     group.replaceChildren();
     if (!at) return;
@@ -159,8 +160,10 @@ export class FloorView {
       const node = shape(group, "g", { class: "ap", "data-test": "floor-ap", "data-kind": kind });
       shape(node, "title", {}, `Access point ${ap.name}${ap.estimated ? ", where its clients let it be expected" : ""}`);
       shape(node, "rect", { class: kind, x: x - 6, y: y - 6, width: 12, height: 12, rx: 2 });
-      if (aps.length <= 12) shape(node, "text", { x, y: y - 11, "text-anchor": "middle" },
-                                  ap.name.length > 18 ? `${ap.name.slice(0, 17)}…` : ap.name);
+      if (aps.length > LABELLED_APS) continue;
+      const anchor = x < 70 ? "start" : x > width - 70 ? "end" : "middle";
+      shape(node, "text", { x: anchor === "middle" ? x : x + (anchor === "start" ? -6 : 6), y: y > 24 ? y - 11 : y + 20,
+                            "text-anchor": anchor }, ap.name.length > 18 ? `${ap.name.slice(0, 17)}…` : ap.name);
     }
   }
 
@@ -243,7 +246,7 @@ export class FloorView {
   #drawWords(floor) {
     const known = floor.clients.filter((client) => !client.randomized).length;
     this.#svg.setAttribute("aria-label", floor.key === null ? "Floor: no positions yet"
-      : `Floor of ${floor.name}: ${counted(known, "known device")}, `
+      : `Floor of ${floor.name}: ${counted(known, "known client")}, `
         + counted(floor.clients.length - known, "randomised address", "randomised addresses"));
     const parts = [];
     if (floor.key === null)

@@ -7,8 +7,9 @@
 // A client is present
 // - for windowMs from the last sign of it (an event that says it was there);
 // - in a channel or zone that it has entered: until it leaves, or for holdMs where no leave ever comes.
-// It is counted in one endpoint, one access point and one venue, those of its last sign, and in each
-// channel it is in. Roaming is a departure here and an arrival there, and neither for the whole.
+// It is counted at one access point and in one venue, those of its last sign, at each endpoint that has
+// said so, and in each channel it is in. Roaming is a departure here and an arrival there, and neither for
+// the whole.
 //
 // Signs are ordered by the events' own times: a join that comes after the leave that followed it brings
 // nobody back (PubNub sends so), and a sighting older than the last one moves nobody.
@@ -31,6 +32,7 @@ export const presenceLimits = Object.freeze({
 export const sorts = Object.freeze(["endpoint", "ap", "venue", "channel"]);
 
 const MINUTE = 60000;
+const SINGLE = ["ap", "venue"]; // a client is at one of them
 const FIELDS = 4, KNOWN = 0, RANDOMIZED = 1, ARRIVALS = 2, DEPARTURES = 3;
 
 /** A string of at most `most` characters that keeps no longer one in memory. */
@@ -39,6 +41,8 @@ export function cut(text, most) {
   // A slice refers to the whole text; what was written anew does not.
   return JSON.parse(JSON.stringify(text.slice(0, most - 1))) + "…";
 }
+
+const isIn = (client) => client.stays.some((stay) => stay.holds);
 
 class Group {
   known = 0;
@@ -176,7 +180,7 @@ export class Presence {
   // Ends what has ended of a client, and notes when to look again.
   #review(client, ms) {
     for (let i = client.stays.length; i-- > 0;) if (client.stays[i].until <= ms) this.#endStay(client, i);
-    if (client.seenUntil <= ms && client.stays.length === 0) {
+    if (client.seenUntil <= ms && !isIn(client)) {
       this.#depart(client);
       return;
     }
@@ -241,7 +245,7 @@ export class Presence {
       this.#unlink(client);
     } else {
       client = { key: short, randomized, present: false, lastAt: -Infinity, leftAt: -Infinity, seenUntil: 0,
-                 stays: [], endpoint: null, ap: null, venue: null, location: null, maker: undefined,
+                 stays: [], ap: null, venue: null, location: null, maker: undefined,
                  rssi: undefined, due: 0, dueNext: null, duePrevious: null, older: null, newer: null };
       this.#clients.set(short, client);
     }
@@ -274,23 +278,24 @@ export class Presence {
   #add(client, one) {
     const field = client.randomized ? "randomized" : "known";
     this.all[field] += one;
-    for (const sort of ["endpoint", "ap", "venue"]) if (client[sort]) client[sort][field] += one;
+    for (const sort of SINGLE) if (client[sort]) client[sort][field] += one;
   }
 
   #arrive(client) {
     client.present = true;
     this.#add(client, 1);
     this.#count(this.all, ARRIVALS);
-    for (const sort of ["endpoint", "ap", "venue"]) if (client[sort]) this.#count(client[sort], ARRIVALS);
+    for (const sort of SINGLE) if (client[sort]) this.#count(client[sort], ARRIVALS);
   }
 
   #depart(client) {
     if (!client.present) return;
+    while (client.stays.length) this.#endStay(client, 0);
     client.present = false;
     client.seenUntil = 0;
     this.#add(client, -1);
     this.#count(this.all, DEPARTURES);
-    for (const sort of ["endpoint", "ap", "venue"]) if (client[sort]) this.#count(client[sort], DEPARTURES);
+    for (const sort of SINGLE) if (client[sort]) this.#count(client[sort], DEPARTURES);
     this.#forget(client);
   }
 
@@ -308,25 +313,28 @@ export class Presence {
     this.#count(group, ARRIVALS);
   }
 
-  #beginStay(client, key, channel, at) {
-    const until = at + this.#limits.holdMs;
-    const found = client.stays.find((stay) => stay.key === key);
-    if (found) {
-      found.until = Math.max(found.until, until);
-      return;
+  // `holds`: keeps the client present by itself, as a channel does and an endpoint does not.
+  #beginStay(client, key, group, until, holds) {
+    const found = client.stays.findIndex((stay) => stay.key === key);
+    if (found >= 0) {
+      const stay = client.stays[found];
+      stay.until = Math.max(stay.until, until);
+      stay.holds ||= holds;
+      if (!stay.group?.gone) return;
+      this.#endStay(client, found);
     }
     if (client.stays.length === this.#limits.stays) this.#endStay(client, 0);
-    client.stays.push({ key, channel, until });
-    if (!channel) return;
-    channel[client.randomized ? "randomized" : "known"]++;
-    this.#count(channel, ARRIVALS);
+    client.stays.push({ key, group, until, holds });
+    if (!group) return;
+    group[client.randomized ? "randomized" : "known"]++;
+    this.#count(group, ARRIVALS);
   }
 
   #endStay(client, index, counted = true) {
-    const [{ channel }] = client.stays.splice(index, 1);
-    if (!channel) return;
-    channel[client.randomized ? "randomized" : "known"]--;
-    if (counted) this.#count(channel, DEPARTURES);
+    const [{ group }] = client.stays.splice(index, 1);
+    if (!group) return;
+    group[client.randomized ? "randomized" : "known"]--;
+    if (counted) this.#count(group, DEPARTURES);
   }
 
   /**
@@ -347,11 +355,12 @@ export class Presence {
     if (at < client.leftAt || (at < client.lastAt && !stays)) return null;
     if (at >= client.lastAt) {
       client.lastAt = at;
-      for (const sort of ["endpoint", "ap", "venue"]) this.#move(client, sort, place[sort]);
+      for (const sort of SINGLE) this.#move(client, sort, place[sort]);
     }
     const until = stays ? at + this.#limits.holdMs : at + this.#limits.windowMs;
-    if (stays) this.#beginStay(client, place.stay, place.channel, at);
+    if (stays) this.#beginStay(client, place.stay, place.channel, until, true);
     else client.seenUntil = Math.max(client.seenUntil, until);
+    if (place.endpoint) this.#beginStay(client, `endpoint ${place.endpoint.key}`, place.endpoint, until, false);
     if (!client.present) this.#arrive(client);
     this.#lookAt(client, Math.ceil(until / 1000));
     return client;
@@ -363,9 +372,8 @@ export class Presence {
     client.leftAt = Math.max(client.leftAt, what === "leave" ? at : -Infinity);
     const index = client.stays.findIndex((stay) => stay.key === place.stay);
     if (index >= 0) this.#endStay(client, index);
-    else if (what === "leave" && place.stay === null)
-      while (client.stays.length) this.#endStay(client, 0);
-    if (client.stays.length === 0 && (what === "leave" || client.seenUntil <= this.#clock)) this.#depart(client);
+    const everywhere = what === "leave" && place.stay === null;
+    if (everywhere || (!isIn(client) && (what === "leave" || client.seenUntil <= this.#clock))) this.#depart(client);
     return client;
   }
 

@@ -6,7 +6,7 @@ import { niceTicks } from "./chart.js";
 import { clock, count } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const SPAN_MS = 30 * 60 * 1000;
+const SPANS = [5, 10, 20, 30]; // minutes: no longer back than there is something
 const SPOKEN_MS = 10000; // a screen reader is not told four times a second
 
 /**
@@ -18,7 +18,8 @@ export function presenceLayout(points, width, height) {
   const upper = { top: 10, bottom: Math.round(height * 0.58) };
   const lower = { top: upper.bottom + 16, bottom: height - 20 };
   const now = points.length ? points[points.length - 1].t : 0;
-  const begin = Math.floor((now - SPAN_MS) / 60000) * 60000;
+  const span = SPANS.find((minutes) => points.length <= minutes) || SPANS[SPANS.length - 1];
+  const begin = now - span * 60000;
   const top = Math.max(1, ...points.map((point) => point.known + point.randomized));
   const turn = Math.max(1, ...points.map((point) => Math.max(point.arrivals, point.departures)));
   const values = niceTicks(Math.max(top, 4), 4).filter(Number.isInteger), most = Math.max(...values, top);
@@ -31,8 +32,8 @@ export function presenceLayout(points, width, height) {
   const shown = points.filter((point) => point.t > begin);
   return {
     plot: { left, right, ...upper }, lower, middle, ticks,
-    times: [30, 20, 10, 0].map((ago) => ({ x: x(now - ago * 60000), text: ago ? `−${ago} min` : "now",
-                                           anchor: ago === 30 ? "start" : ago ? "middle" : "end" })),
+    times: [span, span / 2, 0].map((ago) => ({ x: x(now - ago * 60000), text: ago ? `−${ago} min` : "now",
+                                               anchor: ago === span ? "start" : ago ? "middle" : "end" })),
     areas: { known: area(shown, x, (point) => y(0), (point) => y(point.known)),
              randomized: area(shown, x, (point) => y(point.known), (point) => y(point.known + point.randomized)) },
     edge: line(shown, x, (point) => y(point.known)),
@@ -75,8 +76,8 @@ function summary(points) {
   if (points.length === 0) return "Presence over the last 30 minutes: nothing is known yet.";
   const last = points[points.length - 1], all = points.map((point) => point.known);
   const sum = (key) => count(points.reduce((total, point) => total + point[key], 0));
-  return `Presence since ${clock(points[0].from)}: now ${count(last.known)} known devices and `
-    + `${count(last.randomized)} randomised addresses; of known devices at least ${count(Math.min(...all))}, `
+  return `Presence since ${clock(points[0].from)}: now ${count(last.known)} known clients and `
+    + `${count(last.randomized)} randomised addresses; of known clients at least ${count(Math.min(...all))}, `
     + `at most ${count(Math.max(...all))}; ${sum("arrivals")} arrivals and ${sum("departures")} departures`
     + `${points.some((point) => point.uncertain) ? "; parts are uncertain" : ""}.`;
 }

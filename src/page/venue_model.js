@@ -18,7 +18,7 @@
 // cannot be known is left as it was last. An event's own time is `received` less delay_ms, where that is
 // positive: what is older than the window makes nobody present. Duplicates count nothing.
 //
-// Which client: client.mac, else channel.uuid, else user.id, else user.email. Events without any of them
+// A client is known by: client.mac, else channel.uuid, else user.id, else user.email. Events without any of them
 // are in the list and make nobody present. A randomised address is counted apart: one phone may have many.
 // With pseudonyms, addresses are pseudonyms: when the salt changes, a client is new, and its old self
 // leaves within the window.

@@ -1,7 +1,7 @@
 // The venue view: who is present, over half an hour, by endpoint, access point, venue or channel; the
 // floor; the events. It draws VenueModel's snapshot, and hands choices on.
 //
-// Hooks for tests (data-test): present-now (its first number is that of known devices), present-known,
+// Hooks for tests (data-test): present-now (its first number is that of known clients), present-known,
 // present-randomized, arrivals, departures (of the last minutes), uncertain, presence-chart, group-sort
 // (data-sort), group-row (data-key), group-known, group-randomized, group-occupancy, group-chosen,
 // group-all, venue-notes; those of floor_view.js and event_list_view.js.
@@ -45,9 +45,11 @@ export class VenueView {
   constructor(root, onSelect) {
     this.#onSelect = onSelect;
     root.classList.add("venue");
-    this.#makeNow(panel(root, "Present now", "now"));
+    const side = element("div", { class: "venue-side" });
+    root.append(side);
+    this.#makeNow(panel(side, "Present now", "now"));
+    this.#makeGroups(panel(side, "Where they are", "groups"));
     this.#floor = new FloorView(panel(root, "Floor", "floor-panel"), (place) => onSelect({ place }));
-    this.#makeGroups(panel(root, "Where they are", "groups"));
     this.#events = new EventListView(panel(root, "Events", "event-panel"), onSelect);
   }
 
@@ -65,7 +67,7 @@ export class VenueView {
   #makeNow(section) {
     const now = this.#now;
     now.known = hooked("strong", "present-known", "–");
-    now.knownName = element("span", {}, "known devices");
+    now.knownName = element("span", {}, "known clients");
     now.randomized = hooked("strong", "present-randomized", "–");
     now.randomizedName = element("span", {}, "randomised addresses");
     const line = hooked("div", "present-now", element("p", { class: "headline" }, now.known, " ", now.knownName),
@@ -88,7 +90,7 @@ export class VenueView {
     chart.setAttribute("data-test", "presence-chart");
     this.#chart = new PresenceChart(chart);
     const legend = element("ul", { class: "legend" });
-    for (const [style, name] of [["known", "known devices"], ["randomized", "randomised addresses"],
+    for (const [style, name] of [["known", "known clients"], ["randomized", "randomised addresses"],
                                  ["arrivals", "came"], ["departures", "left"], ["hatched", "uncertain"]])
       legend.append(element("li", {}, element("span", { class: `key ${style}`, "aria-hidden": "true" }), name));
     now.notes = hooked("p", "venue-notes");
@@ -100,16 +102,16 @@ export class VenueView {
   #drawNow({ now: nowMs, present, recent, series, group, windowMs, uncertain, counts }) {
     const now = this.#now;
     setText(now.known, count(present.known));
-    setText(now.knownName, present.known === 1 ? "known device" : "known devices");
+    setText(now.knownName, present.known === 1 ? "known client" : "known clients");
     setText(now.randomized, count(present.randomized));
     setText(now.randomizedName, present.randomized === 1 ? "randomised address" : "randomised addresses");
     setText(now.arrivals, count(recent.arrivals));
     setText(now.departures, count(recent.departures));
     setText(now.since, nowMs === null ? "" : `since ${clock(Math.max(recent.since, series[0]?.from ?? 0)).slice(0, 5)}`);
-    setText(now.scope, group ? `${ONE[group.sort]} ${group.name}` : "Everywhere, the last 30 minutes");
+    setText(now.scope, group ? `${ONE[group.sort]} ${group.name}` : "Everywhere");
     now.all.hidden = !group;
     setText(now.why, `Present is who was seen within ${duration(windowMs / 1000)}, or has joined and not left. `
-      + "Phones change randomised addresses: one phone may be several of them, so they are not added to the devices.");
+      + "Phones change randomised addresses: one phone may be several of them, so they are not added to the known.");
     setText(now.uncertain, uncertainWords(uncertain));
     now.uncertain.hidden = !uncertain;
     setText(now.notes, notes(counts));
@@ -164,7 +166,8 @@ export class VenueView {
     setText(groups.note, rows.length === 0 ? `No event has named ${channels || sort === "venue" ? "a" : "an"} `
       + `${ONE[sort].toLowerCase()} yet.`
       : (notShown ? `${counted(notShown, "more")} not shown, with fewer present.` : "")
-        + (channels ? "A client counts in each channel it is in." : "A client counts where it was last seen.") + since);
+        + (channels ? "A client counts in each channel it is in."
+          : sort === "endpoint" ? "A client counts at each endpoint that tells of it." : "A client counts where it was last seen.") + since);
   }
 
   #drawRows(rows, chosen, channels) {
