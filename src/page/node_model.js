@@ -347,6 +347,7 @@ export class NodeModel {
       ageS: sender.lastEvent === null ? null : Math.max(0, (read.nodeMs - sender.lastEvent) / 1000),
       rate: recent.accepted !== null && seconds > 0 ? recent.accepted / seconds : null,
       usualPauseS: pace ? pace.longestS : null,
+      recentS: seconds || null,
       nodeMs: read.nodeMs,
       uptimeS: read.uptimeS,
       refused: sum(bad(sender.codes)),

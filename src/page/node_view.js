@@ -73,6 +73,7 @@ function withRecent({ total, recent }, recentS) {
   return [words.count(total), late];
 }
 
+const ended = (text) => (/[.?!]$/.test(text) ? text : `${text}.`);
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function certificateWords(days) {
@@ -121,8 +122,8 @@ export class NodeView {
       setData(element, "level", finding.level);
       setData(element, "about", finding.about);
       setText(label, levelNames[finding.level] || "Note");
-      setRich(text, `${finding.text}.`);
-      setRich(advice, `${sentence(finding.advice)}.`);
+      setRich(text, ended(finding.text));
+      setRich(advice, ended(sentence(finding.advice)));
     } };
   }
 
@@ -187,7 +188,7 @@ export class NodeView {
     this.#parts.senders = new Rows(body, () => {
       const cells = this.#cells(names, numbers, tests, [8]);
       const name = make("span"), provider = make("span", { class: "muted block" });
-      cells[0].append(name, provider);
+      cells[0].append(name, " ", provider);
       const element = make("tr", { role: "row", "data-test": "sender-row" }, ...cells);
       return { element, update: (sender) => this.#drawSender(element, cells, name, provider, sender) };
     });
@@ -200,7 +201,7 @@ export class NodeView {
     setData(row, "level", sender.level);
     setText(name, sender.name);
     setText(provider, sender.provider || "");
-    const said = [sender.said && `${sender.said}.`, !sender.said && sender.problem && `Last trouble: ${sender.problem}.`]
+    const said = [sender.said && ended(sender.said), !sender.said && sender.problem && ended(`Last trouble: ${sender.problem}`)]
       .filter(Boolean).join(" ");
     [sender.delivery, words.rate(sender.rate), words.count(sender.accepted), words.count(sender.duplicates),
      words.count(sender.rejected), words.count(sender.unreadable),
@@ -255,7 +256,7 @@ export class NodeView {
     const { root, well } = this.#parts;
     root.classList.toggle("stale", Boolean(snapshot.failure));
     if (snapshot.waiting) {
-      setText(well, snapshot.failure ? `No figures yet: ${words.failure(snapshot.failure)}.` : "Waiting for the node's first answer.");
+      setText(well, snapshot.failure ? "No figures yet." : "Waiting for the node's first answer.");
       return;
     }
     this.#drawAttention(snapshot);
@@ -279,8 +280,8 @@ export class NodeView {
     attentionList.hidden = attention.length === 0;
     well.hidden = attention.length > 0 && !failure;
     setText(well, failure
-      ? `These figures are ${words.duration(ageMs / 1000)} old: ${words.failure(failure)}.`
-      : "Nothing: every sender delivers, and the node is well.");
+      ? `These figures are ${words.duration(ageMs / 1000)} old.`
+      : "Nothing: no alarm, no warning.");
     this.#more(attentionMore, attentionHidden, "matter");
   }
 
@@ -298,7 +299,7 @@ export class NodeView {
               s.ack.p50 === null ? "no posts in 1 min" : `half in ${words.latency(s.ack.p50)}`);
     this.#set("ring-fill", words.percent(s.ringFill), `${words.counted(s.ring.events, "event")} of ${words.bytes(s.ring.size)}`);
     this.#set("ring-oldest-age", s.ring.events ? words.duration(s.ring.oldestAgeS) : "–",
-              "so far back one can read", levelOf("ring"));
+              "how far back one can read", levelOf("ring"));
     for (const key of ["duplicates", "rejected", "unreadable", "late", "refused"])
       this.#set(key, ...withRecent(s[key], s.recentS));
     this.#set("connections-open", words.count(s.connections.open), `of ${words.count(s.connections.most)} at most`,
@@ -309,7 +310,7 @@ export class NodeView {
   }
 
   #drawReaders(s) {
-    setText(this.#parts.connected, `${words.counted(s.readers, "connection")} on the socket, this page's included.`);
+    setText(this.#parts.connected, `${words.counted(s.readers, "connection")} on the socket.`);
     setText(this.#parts.lost, s.readersLost ? `${words.counted(s.readersLost, "event")} lost by readers.` : "No reader has lost an event.");
     setText(this.#parts.readersMore, s.held.length ? "" : "No held readers.");
     this.#parts.readersTable.hidden = s.held.length === 0;

@@ -193,7 +193,7 @@ export function connection(connection) {
     if (draining) return { state: "live", text: "live; the node is ending" };
     // A second's worth of a busy node is no lag that anyone could see.
     if (behind > 10000) return { state: "behind", text: `catching up, ${short(behind)} events behind` };
-    if (why) return { state: "behind", text: `events come, figures do not${why}` };
+    if (why) return { state: "behind", text: `no figures at the moment${why}` };
     return { state: "live", text: "live" };
   case "reconnecting":
     return { state: "reconnecting", text: `reconnecting${since}${why}` };
@@ -203,7 +203,13 @@ export function connection(connection) {
   return { state: "starting", text: `connecting${since}${why}` };
 }
 
-/** What the line at the top says of the last gap: {lost, reason, at: ms}; "" for none. */
-export function gapNote(gap) {
-  return gap ? `${clock(gap.at)} ${gapWords(gap)}.` : "";
+/**
+ * What the line at the top says of the last gap ({lost, reason, at: ms}, or null) and of lines that
+ * could not be read; "" where there is nothing to say.
+ */
+export function gapNote(gap, unreadable = 0) {
+  const said = gap ? [`${clock(gap.at)} ${gapWords(gap)}.`] : [];
+  if (unreadable)
+    said.push(`${counted(unreadable, "line")} of the stream could not be read: does a proxy change them?`);
+  return said.join(" ");
 }

@@ -2,9 +2,9 @@
 // one snapshot at most four times a second, and only while somebody looks at the page.
 //
 // Messages in: {type: "look", visible, view: "venue"|"node"}; {type: "select", selection};
-// {type: "taken"} (the page has taken the last snapshot: without that no other is sent, so that a
-// page that is busy is not piled up on). Out: {type: "snapshot", connection, node, venue or absent
-// (another view is shown), unreadable}.
+// {type: "taken"} (the page has drawn the last snapshot, and rested: without that no other is sent,
+// so that a page that is busy is not piled up on). Out: {type: "snapshot", connection, node, venue or absent
+// (another view is shown), unreadable: lines of the stream that were no JSON}.
 //
 // Bounds: one EventSource, one request under way, at most batchLimits of events between two feeds
 // of the model, one snapshot on its way; the models have their own.
@@ -21,6 +21,7 @@ const POLL_REFUSED_MS = 15000; // 401, 403, 421: only a person changes that
 const POLL_LARGE_MS = 10000; // a status of thousands of endpoints is work for the node
 const LARGE_BYTES = 256 * 1024;
 const ANSWER_MS = 10000;
+const PROBE_MS = 3000;
 const MAX_STATUS_BYTES = 16 * 1024 * 1024;
 
 const stream = new StreamModel(Date.now());
@@ -39,10 +40,20 @@ let lastPost = 0;
 
 // --- the stream ---------------------------------------------------------------------------------
 
+// An event that the venue's model cannot take costs its batch, not the page.
+function guarded(act) {
+  try {
+    return act();
+  } catch (error) {
+    console.error(error);
+    return undefined;
+  }
+}
+
 function feed() {
   clearTimeout(feedTimer);
   feedTimer = null;
-  if (batch.size) venue.addEvents(batch.take(), Date.now());
+  if (batch.size) guarded(() => venue.addEvents(batch.take(), Date.now()));
 }
 
 function onLine(message) {
@@ -61,7 +72,7 @@ function onGap(message) {
   feed(); // what came before it, before it
   gap = gap && typeof gap === "object" ? gap : {};
   stream.onGap(gap, message.lastEventId, Date.now());
-  venue.addGap(gap, Date.now());
+  guarded(() => venue.addGap(gap, Date.now()));
 }
 
 function openStream() {
@@ -87,12 +98,12 @@ async function askWhy() {
 
 // --- the status ---------------------------------------------------------------------------------
 
-async function ask(path) {
+async function ask(path, credentials = "same-origin", mostMs = ANSWER_MS) {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), ANSWER_MS);
+  const timer = setTimeout(() => stop.abort(), mostMs);
   try {
-    const answer = await fetch(path, { cache: "no-store", credentials: "same-origin",
-                                       redirect: "error", signal: stop.signal });
+    const answer = await fetch(path, { cache: "no-store", credentials, redirect: "error",
+                                       signal: stop.signal });
     if (!answer.ok) return { failure: { kind: "http", status: answer.status } };
     return { text: await answer.text() };
   } catch {
@@ -112,8 +123,17 @@ function readStatus(text) {
   }
 }
 
-async function pollOnce() {
+// A browser that asks its user for the secret keeps the request waiting, and tells nobody. Without
+// credentials it does not ask: then the answer shows what it is about.
+async function askStatus() {
   const answer = await ask("v1/status");
+  if (!answer.failure || answer.failure.kind !== "timeout") return answer;
+  const probe = await ask("v1/status", "omit", PROBE_MS);
+  return probe.failure && probe.failure.kind === "http" ? probe : answer;
+}
+
+async function pollOnce() {
+  const answer = await askStatus();
   const now = Date.now();
   const status = answer.failure ? null : readStatus(answer.text);
   if (!status) {
@@ -158,7 +178,8 @@ function post() {
   feed();
   const message = { type: "snapshot", connection: stream.snapshot(now), node: node.snapshot(now),
                     unreadable: batch.unreadable };
-  if (look.view === "venue") message.venue = venue.snapshot(now, message.connection.state === "live");
+  if (look.view === "venue")
+    message.venue = guarded(() => venue.snapshot(now, message.connection.state === "live"));
   self.postMessage(message);
 }
 
@@ -181,7 +202,7 @@ self.onmessage = ({ data }) => {
     break;
   }
   case "select":
-    venue.select(data.selection);
+    guarded(() => venue.select(data.selection));
     lastPost = 0;
     post();
     break;

@@ -183,7 +183,7 @@ test("refusals: all of it, in part, long ago", () => {
 test("refusals that the node did not read to the end", () => {
   const of = (n) => ({ endpoints: [sender("bt", { accepted: 1, last_event: iso(T0), codes: { 200: 5, 413: n } })] });
   const found = view(of(0), of(4)).senders[0];
-  assert.match(found.said, /in part refused \(in 10 min 4 with 413\)/);
+  assert.match(found.said, /in part refused \(in 2 s 4 with 413\)/);
   assert.match(found.advice, /max_body_bytes/);
 });
 

@@ -67,6 +67,8 @@ test("gaps", () => {
   assert.equal(words.gapWords({ reason: "what a newer node says", lost: 3 }), "3 events missing");
   assert.equal(words.gapWords(null), "Events are missing");
   assert.equal(words.gapNote(null), "");
+  assert.equal(words.gapNote(null, 0), "");
+  assert.match(words.gapNote(null, 2), /^2 lines of the stream could not be read/);
   assert.match(words.gapNote({ reason: "restart", lost: null, at: Date.now() }), /^\d\d:\d\d:\d\d The node/);
 });
 
@@ -76,7 +78,7 @@ test("the connection", () => {
   assert.match(said({ state: "live", draining: true }).text, /ending/);
   assert.deepEqual(said({ state: "live", behind: 10000 }).state, "live");
   assert.deepEqual(said({ state: "live", behind: 35000 }), { state: "behind", text: "catching up, 35k events behind" });
-  assert.match(said({ state: "live", failure: { kind: "timeout" } }).text, /figures do not/);
+  assert.match(said({ state: "live", failure: { kind: "timeout" } }).text, /no figures at the moment/);
   assert.deepEqual(said({ state: "reconnecting", sinceMs: 500 }).text, "reconnecting");
   assert.match(said({ state: "reconnecting", sinceMs: 42000, failure: { kind: "network" } }).text,
                /^reconnecting for 40 s: the node cannot be reached/);
