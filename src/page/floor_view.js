@@ -92,11 +92,13 @@ export class FloorView {
     this.#details = element("details", { class: "floor-details" }, element("summary", {}, "The same as a table"),
                             this.#table);
     this.#details.addEventListener("toggle", () => this.#last && this.draw(...this.#last));
-    root.append(label, this.#svg, this.#said, FloorView.#legend(), this.#note, this.#details);
-    this.#svg.addEventListener("keydown", (event) => this.#onKey(event));
+    // An <svg> that listens for the focus would itself be a stop of the Tab key.
+    const frame = element("div", { class: "floor-frame" }, this.#svg);
+    root.append(label, frame, this.#said, FloorView.#legend(), this.#note, this.#details);
+    frame.addEventListener("keydown", (event) => this.#onKey(event));
     for (const type of ["pointerover", "focusin"])
-      this.#svg.addEventListener(type, (event) => this.#point(event.target.closest("[data-mac]")));
-    for (const type of ["pointerleave", "focusout"]) this.#svg.addEventListener(type, () => this.#point(null));
+      frame.addEventListener(type, (event) => this.#point(event.target.closest("[data-mac]")));
+    for (const type of ["pointerleave", "focusout"]) frame.addEventListener(type, () => this.#point(null));
   }
 
   #last = null;
@@ -172,6 +174,8 @@ export class FloorView {
     if (floor.key !== this.#placeKey) {
       this.#placeKey = floor.key;
       this.#current = null;
+      for (const { node } of this.#clients.values()) node.remove();
+      this.#clients.clear();
     }
     for (const client of at ? floor.clients : []) {
       seen.add(client.key);

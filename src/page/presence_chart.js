@@ -3,18 +3,19 @@
 // are hatched. One look says it, a sentence says the same (aria-label), and the figures stand in the
 // view's own text. presenceLayout() is pure and tested.
 import { niceTicks } from "./chart.js";
-import { clock, count } from "./words.js";
+import { clock, count, counted } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SPANS = [5, 10, 20, 30]; // minutes: no longer back than there is something
 const SPOKEN_MS = 10000; // a screen reader is not told four times a second
 
 /**
- * Where everything goes, in the pixels of `width` and `height`. `points`: Presence's series.
+ * Where everything goes, in the pixels of `width` and `height`. `points`: Presence's series; `scope`: of
+ * whom, in words.
  * {areas: {known, randomized: path}, bars: [{x, width, up: {y, height}, down}], hatched: [{x, width}],
  *  ticks: [{y, text}], times: [{x, text, anchor}], middle, plot, lower, summary}
  */
-export function presenceLayout(points, width, height) {
+export function presenceLayout(points, width, height, scope = "everywhere") {
   const upper = { top: 10, bottom: Math.round(height * 0.58) };
   const lower = { top: upper.bottom + 16, bottom: height - 20 };
   const now = points.length ? points[points.length - 1].t : 0;
@@ -32,7 +33,7 @@ export function presenceLayout(points, width, height) {
   const shown = points.filter((point) => point.t > begin);
   return {
     plot: { left, right, ...upper }, lower, middle, ticks,
-    times: [span, span / 2, 0].map((ago) => ({ x: x(now - ago * 60000), text: ago ? `−${ago} min` : "now",
+    times: [span, span / 2, 0].filter(Number.isInteger).map((ago) => ({ x: x(now - ago * 60000), text: ago ? `−${ago} min` : "now",
                                                anchor: ago === span ? "start" : ago ? "middle" : "end" })),
     areas: { known: area(shown, x, (point) => y(0), (point) => y(point.known)),
              randomized: area(shown, x, (point) => y(point.known), (point) => y(point.known + point.randomized)) },
@@ -44,7 +45,7 @@ export function presenceLayout(points, width, height) {
                down: { y: middle, height: point.departures * unit } };
     }),
     hatched: stretches(shown).map(({ from, to }) => ({ x: x(from), width: Math.max(x(to) - x(from), 2) })),
-    summary: summary(shown),
+    summary: summary(shown, scope),
   };
 }
 
@@ -72,13 +73,13 @@ function stretches(points) {
   return found;
 }
 
-function summary(points) {
-  if (points.length === 0) return "Presence over the last 30 minutes: nothing is known yet.";
+function summary(points, scope) {
+  if (points.length === 0) return `Presence, ${scope}: nothing is known yet.`;
   const last = points[points.length - 1], all = points.map((point) => point.known);
   const sum = (key) => count(points.reduce((total, point) => total + point[key], 0));
-  return `Presence since ${clock(points[0].from)}: now ${count(last.known)} known clients and `
-    + `${count(last.randomized)} randomised addresses; of known clients at least ${count(Math.min(...all))}, `
-    + `at most ${count(Math.max(...all))}; ${sum("arrivals")} arrivals and ${sum("departures")} departures`
+  return `Presence, ${scope}, since ${clock(points[0].from)}: now ${counted(last.known, "known client")} and `
+    + `${counted(last.randomized, "randomised address", "randomised addresses")}; of known clients at least ${count(Math.min(...all))}, `
+    + `at most ${count(Math.max(...all))}; ${sum("arrivals")} came and ${sum("departures")} left`
     + `${points.some((point) => point.uncertain) ? "; parts are uncertain" : ""}.`;
 }
 
@@ -95,6 +96,7 @@ export class PresenceChart {
   #defs;
   #group;
   #drawn = "";
+  #scope = "";
   #spokenAt = -Infinity;
 
   /** `svg`: an empty <svg> whose size is CSS's. */
@@ -109,17 +111,18 @@ export class PresenceChart {
     this.#group = make(svg, "g", {});
   }
 
-  draw(points) {
+  draw(points, scope) {
     const width = this.#svg.clientWidth, height = this.#svg.clientHeight;
     if (!width || !height) return;
     const last = points[points.length - 1];
-    const key = JSON.stringify([width, height, last && Math.floor(last.t / 1000), last, points.length]);
+    const key = JSON.stringify([width, height, scope, last && Math.floor(last.t / 1000), last, points.length]);
     if (key === this.#drawn) return;
     this.#drawn = key;
-    const drawn = presenceLayout(points, width, height);
+    const drawn = presenceLayout(points, width, height, scope);
     this.#svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.#put(drawn);
-    if (last && Math.abs(last.t - this.#spokenAt) < SPOKEN_MS) return;
+    if (last && scope === this.#scope && Math.abs(last.t - this.#spokenAt) < SPOKEN_MS) return;
+    this.#scope = scope;
     this.#spokenAt = last ? last.t : -Infinity;
     this.#svg.setAttribute("aria-label", drawn.summary);
   }

@@ -134,7 +134,7 @@ export class EventList {
   }
 
   #line(item) {
-    if (item.sentence === null) item.sentence = sentence(JSON.parse(item.text));
+    if (item.sentence === null) item.sentence = sentence(JSON.parse(item.text), item.text);
     const line = { n: item.n, id: item.id, seq: item.seq, kind: item.kind, endpoint: item.endpoint, sentence: item.sentence };
     if (item.text.length <= this.#limits.inlineChars || this.#open.has(item.id)) line.text = item.text;
     return line;

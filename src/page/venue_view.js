@@ -39,7 +39,6 @@ export class VenueView {
   #chart;
   #floor;
   #events;
-  #chosen = null;
 
   /** `onSelect`: takes what VenueModel.select() takes. */
   constructor(root, onSelect) {
@@ -107,16 +106,16 @@ export class VenueView {
     setText(now.randomizedName, present.randomized === 1 ? "randomised address" : "randomised addresses");
     setText(now.arrivals, count(recent.arrivals));
     setText(now.departures, count(recent.departures));
-    setText(now.since, nowMs === null ? "" : `since ${clock(Math.max(recent.since, series[0]?.from ?? 0)).slice(0, 5)}`);
+    setText(now.since, nowMs === null ? "" : `since ${sinceWords(recent, series)}`);
     setText(now.scope, group ? `${ONE[group.sort]} ${group.name}` : "Everywhere");
     now.all.hidden = !group;
-    setText(now.why, `Present is who was seen within ${duration(windowMs / 1000)}, or has joined and not left. `
-      + "Phones change randomised addresses: one phone may be several of them, so they are not added to the known.");
+    setText(now.why, `Present is who was seen within ${duration(windowMs / 1000)}, or has joined and not left; `
+      + "a client is a device by its address, else a person by name. Phones change randomised addresses: one phone may be several of them, so they are not added to the known.");
     setText(now.uncertain, uncertainWords(uncertain));
     now.uncertain.hidden = !uncertain;
     setText(now.notes, notes(counts));
     now.notes.hidden = now.notes.textContent === "";
-    this.#chart.draw(series);
+    this.#chart.draw(series, group ? `${ONE[group.sort]} ${group.name}` : "everywhere");
   }
 
   // --- groups -----------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ export class VenueView {
     section.append(bar, groups.table, groups.note);
   }
 
-  #drawGroups({ groups: { sort, rows, notShown }, sorts, group, recent }) {
+  #drawGroups({ groups: { sort, rows, notShown }, sorts, group, recent, series }) {
     const groups = this.#groups, channels = sort === "channel";
     if (groups.sort !== sort) {
       for (const { row } of this.#rows.values()) row.remove();
@@ -162,7 +161,7 @@ export class VenueView {
     groups.says.hidden = !channels;
     this.#drawRows(rows, group && group.sort === sort ? group.key : null, channels);
     groups.table.hidden = rows.length === 0;
-    const since = recent ? ` Came and left: since ${clock(recent.since).slice(0, 5)}.` : "";
+    const since = ` Came and left: since ${sinceWords(recent, series)}.`;
     setText(groups.note, rows.length === 0 ? `No event has named ${channels || sort === "venue" ? "a" : "an"} `
       + `${ONE[sort].toLowerCase()} yet.`
       : (notShown ? `${counted(notShown, "more")} not shown, with fewer present.` : "")
@@ -207,6 +206,11 @@ export class VenueView {
     this.#groups.body.append(drawn.row);
     return drawn;
   }
+}
+
+// Of minutes before the first event nothing is known.
+function sinceWords(recent, series) {
+  return clock(Math.max(recent.since, series[0]?.from ?? 0)).slice(0, 5);
 }
 
 function uncertainWords(uncertain) {

@@ -12,6 +12,7 @@ export const wordLimits = Object.freeze({
   lateMs: 60000,
 });
 
+const GLIMPSE = 100; // characters of a document
 const HARMFUL = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 /** A sender's value as one short line; "" for what is no text and no number. */
@@ -82,10 +83,32 @@ function interval(event) {
   return `${plain(channel.name) || "a channel"}: ${parts.join(", ") || "no change"}`;
 }
 
-function glimpse(event, lead) {
-  const data = event.data === undefined ? "" : plain(typeof event.data === "string" ? event.data
-    : JSON.stringify(event.data), 100);
+// The start of a line's own text of `data`: numbers keep their digits here too.
+function glimpse(event, lead, line) {
+  const raw = typeof event.data === "string" ? event.data
+    : line === undefined ? JSON.stringify(event.data) : memberText(line, "data", GLIMPSE);
+  const data = raw === undefined ? "" : plain(raw, GLIMPSE);
   return data ? `${lead}: ${data}` : lead;
+}
+
+/** The text of a member of the object that `line` is; what is longer than `most` is cut behind that. */
+function memberText(line, name, most) {
+  let depth = 0;
+  for (let at = 0; at < line.length; at = tokenEnd(line, at)) {
+    const end = tokenEnd(line, at);
+    if (depth === 1 && line[end] === ":" && line.slice(at, end) === `"${name}"`) {
+      const start = end + 1;
+      for (at = start; at < line.length && at - start <= most; at = tokenEnd(line, at)) {
+        if (depth === 1 && at > start && (line[at] === "," || line[at] === "}")) return line.slice(start, at);
+        if ("{[".includes(line[at])) depth++;
+        else if ("}]".includes(line[at])) depth--;
+      }
+      return line.slice(start, start + most + 1);
+    }
+    if ("{[".includes(line[at])) depth++;
+    else if ("}]".includes(line[at])) depth--;
+  }
+  return undefined;
 }
 
 function zone(event) {
@@ -94,7 +117,7 @@ function zone(event) {
   return name ? `zone ${name}` : "a zone";
 }
 
-function happening(event) {
+function happening(event, line) {
   const channel = object(event.channel), name = plain(channel.name) || "a channel";
   switch (event.kind) {
   case "seen": return `${who(event)} seen${where(event)}${signal(event)}`;
@@ -109,20 +132,23 @@ function happening(event) {
   case "zone-enter": return `${who(event)} entered ${zone(event)}${where(event)}`;
   case "zone-exit": return `${who(event)} left ${zone(event)}${where(event)}`;
   case "validation": return "the portal's validation call";
-  case "document": return glimpse(event, "a document");
-  case "unreadable": return glimpse(event, "a body that could not be read");
+  case "document": return glimpse(event, "a document", line);
+  case "unreadable": return glimpse(event, "a body that could not be read", line);
   case "hidden": return "an event of which privacy leaves nothing";
   }
   const about = identity(event) === null ? "" : ` of ${who(event)}`;
   return `${plain(event.kind) || "an event"}${about}${where(event)}${signal(event)}`;
 }
 
-/** "12:01:33 hq: dc:ac:3d:a5:06:b4 (Apple) seen at AP Lobby, -50 dBm", the time local. */
-export function sentence(event) {
+/**
+ * "12:01:33 hq: dc:ac:3d:a5:06:b4 (Apple) seen at AP Lobby, -50 dBm", the time local. `line`: the event's
+ * own text, where there is one.
+ */
+export function sentence(event, line) {
   const late = typeof event.delay_ms === "number" && event.delay_ms >= wordLimits.lateMs
     ? `, ${roughly(event.delay_ms / 1000)} late` : "";
   const again = event.duplicate === true ? ", again" : "";
-  const text = `${clock(parseTime(event.received))} ${plain(event.endpoint)}: ${happening(event)}${late}${again}`;
+  const text = `${clock(parseTime(event.received))} ${plain(event.endpoint)}: ${happening(event, line)}${late}${again}`;
   return text.length > wordLimits.sentenceChars ? `${text.slice(0, wordLimits.sentenceChars - 1)}…` : text;
 }
 

@@ -233,7 +233,7 @@ test("the chart: a page just opened shows what there is, not half an hour of not
   assert.equal(drawn.times[0].text, "−5 min");
   assert.ok(drawn.areas.known.startsWith("M") && drawn.areas.known.endsWith("Z"));
   assert.doesNotMatch(JSON.stringify(drawn), /NaN|null|Infinity/);
-  assert.match(drawn.summary, /now 1 known clients and 1 randomised addresses.*2 arrivals and 0 departures; parts are uncertain/);
+  assert.match(drawn.summary, /now 1 known client and 1 randomised address;.*2 came and 0 left; parts are uncertain/);
   assert.equal(drawn.hatched.length, 1);
   assert.match(presenceLayout([], 600, 240).summary, /nothing is known yet/);
 });

@@ -86,6 +86,18 @@ test("a place in words", () => {
   assert.equal(placeSentence({ key: "k", unc: 0 }, 10), "k, just now");
 });
 
+test("a document's glimpse has the digits of its line", () => {
+  const text = '{"kind":"document","user":{"visits":{"data":1}},"data":{"n":12345678901234567890.50,"at":[1.50,{}]},"extra":{"a":1}}';
+  assert.equal(sentence(JSON.parse(text), text).split("document: ")[1], '{"n":12345678901234567890.50,"at":[1.50,{}]}');
+  for (const [data, said] of [["7.00", "7.00"], ["[]", "[]"], ['"x"', "x"], ["null", "null"]]) {
+    const line = `{"kind":"document","data":${data}}`;
+    assert.equal(sentence(JSON.parse(line), line).split("document: ")[1], said);
+  }
+  const long = `{"kind":"document","data":{"a":"${"x".repeat(5000)}"}}`;
+  assert.equal(sentence(JSON.parse(long), long).split("document: ")[1], `{"a":"${"x".repeat(93)}…`);
+  for (const line of all) sentence(JSON.parse(line), line);
+});
+
 test("JSON over lines is the same JSON, of every sample", () => {
   for (const line of all) {
     const pretty = prettyJson(line);
