@@ -34,13 +34,13 @@ export class EventBatch {
   unreadable = 0; // lines since the page was opened
 
   /** True: it is full, take() before the next one. */
-  add(text) {
+  add(text, cursor) {
     const event = this.#parse(text);
     if (event === null) {
       this.unreadable++;
       return false;
     }
-    this.#events.push(event);
+    this.#events.push({ text, event, cursor });
     this.#bytes += text.length;
     return this.#events.length >= batchLimits.events || this.#bytes >= batchLimits.bytes;
   }

@@ -176,7 +176,7 @@ test("a batch holds what came, and says when it is full", () => {
   assert.equal(batch.add('{"seq":1}'), false);
   for (const bad of ["", "{", "7", "null", "[1]", undefined, `{"a":"${"x".repeat(batchLimits.lineBytes)}"}`]) assert.equal(batch.add(bad), false);
   assert.equal(batch.unreadable, 7);
-  assert.deepEqual(batch.take(), [{ seq: 1 }]);
+  assert.deepEqual(batch.take(), [{ text: '{"seq":1}', event: { seq: 1 }, cursor: undefined }]);
   assert.deepEqual(batch.take(), []);
   let added = 0;
   while (!batch.add(`{"seq":${added}}`)) added++;
