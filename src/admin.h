@@ -1,31 +1,35 @@
-/* The admin listener: plain HTTP for whoever watches the node (Prometheus, a load balancer): a GET,
- * an answer, the end. What is answered is ops.c's. Meant for loopback or a network of one's own: it
- * asks for no secret. */
+/* Who may ask the admin listener (src/feed_door.h has its connections): an operator's browser or
+ * Prometheus, over plain HTTP, on loopback or with `admin_secret`. A pure decision over a request's
+ * head, and the header fields that all its answers have.
+ *
+ * What it defends against, beside those who do not know the secret: web pages of others that are
+ * open in the operator's browser. These can send requests to loopback, too, and can make a name of
+ * theirs lead there (DNS rebinding); so without a secret only loopback names are answered, and what
+ * another site's page sends is refused. */
 #ifndef ROLLCALL_ADMIN_H
 #define ROLLCALL_ADMIN_H
 
-#include <uv.h>
+#include "config.h"
+#include "http.h"
 
-#include "ops.h"
-#include "util/buf.h"
-#include "util/err.h"
-#include "util/span.h"
-#include "util/wheel.h"
+enum { ADMIN_MAX_CONNECTIONS = 64 };
 
-struct admin;
+/* Fields of every answer, each ending in CRLF: a page from here runs nothing but what the node has
+ * sent, asks nobody else, and is shown in nobody's frame (CSP level 3, Fetch metadata). */
+extern const char admin_headers[];
 
-enum { ADMIN_MAX_CONNECTIONS = 64, ADMIN_TIMEOUT_MS = 10 * 1000 };
+struct admin_refusal {
+    int status;          /* 401, 403, 421 */
+    const char *headers; /* fields of its own, or NULL */
+    const char *reason;  /* for the peer and the log: static text without quotes */
+};
 
-/* What answers: as ops_answer. */
-typedef int admin_answer_fn(void *context, struct span path, struct buf *body,
-                            struct ops_answer *answer);
-
-/* Listens. 0 or UV_E*; where it fails, the loop may have to go round before all is freed. */
-int admin_new(struct admin **admin, uv_loop_t *loop, struct wheel *wheel,
-              const struct sockaddr *address, admin_answer_fn *answer, void *context) MUST_CHECK;
-/* The address that it listens on. */
-int admin_address(const struct admin *admin, struct sockaddr_storage *address) MUST_CHECK;
-/* Closes everything; it is freed when its handles are closed. NULL is fine. */
-void admin_close(struct admin *admin);
+/* Whether the request is refused, and how. `secrets`: CONFIG_MAX_SECRETS pointers, those that are
+ * there first; with none, everybody on loopback is trusted. /livez and /readyz need no secret: a
+ * load balancer has none, and they say nothing but that the node is there. Nor do these and
+ * /metrics ask for a name of loopback: they tell of no person, and are asked under names of many
+ * sorts. */
+bool admin_refuses(struct config_secret *const *secrets, const struct http_request *request,
+                   struct admin_refusal *refusal);
 
 #endif

@@ -62,6 +62,31 @@ static enum auth_result check_basic(const struct config_endpoint *endpoint,
     return check_secrets(endpoint, span_from((char *)decoded + user.len + 1, len - user.len - 1));
 }
 
+enum auth_result auth_check_operator(struct config_secret *const *secrets,
+                                     struct span authorization) {
+    uint8_t decoded[MAX_CREDENTIAL_BYTES];
+    struct span given = {0};
+    unsigned right = 0;
+    size_t len = 0;
+    if (authorization.len > 7 && strncasecmp(authorization.ptr, "bearer ", 7) == 0) {
+        given = token_of(authorization);
+    } else if (authorization.len > 6 && strncasecmp(authorization.ptr, "basic ", 6) == 0) {
+        struct span text = token_of(authorization);
+        if (!EVP_DecodeBase64(decoded, &len, sizeof decoded, (const uint8_t *)text.ptr, text.len))
+            return AUTH_WRONG;
+        const uint8_t *colon = memchr(decoded, ':', len);
+        if (!colon)
+            return AUTH_WRONG;
+        given = span_from((const char *)colon + 1, len - (size_t)(colon + 1 - decoded));
+    } else {
+        return AUTH_MISSING;
+    }
+    for (unsigned i = 0; i < CONFIG_MAX_SECRETS && secrets[i]; i++)
+        if (given.len == secrets[i]->len)
+            right |= CRYPTO_memcmp(given.ptr, secrets[i]->bytes, given.len) == 0;
+    return right ? AUTH_OK : AUTH_WRONG;
+}
+
 static enum auth_result check_query(const struct config_endpoint *endpoint,
                                     const struct http_request *request) {
     struct span query = request->query, name, value;

@@ -15,6 +15,7 @@
 
 #include "auth.h"
 #include "config_keys.h"
+#include "config_value.h"
 #include "privacy.h"
 
 enum {
@@ -140,6 +141,13 @@ static void finish_server(struct reader *reader) {
     config->certificate_line = line_of(reader, CONFIG_SERVER, "certificate");
     config->private_key_line = line_of(reader, CONFIG_SERVER, "private_key");
     config->client_ca_line = line_of(reader, CONFIG_SERVER, "client_ca");
+    if (config->admin.host[0] && !config_is_loopback(&config->admin) &&
+        !line_of(reader, CONFIG_SERVER, "admin_secret") &&
+        !line_of(reader, CONFIG_SERVER, "admin_secret_file"))
+        config_report_at(&reader->loader, line_of(reader, CONFIG_SERVER, "admin"),
+                         "\"admin\" is not a loopback address: whoever reaches it could read every "
+                         "event; write admin_secret_file = FILE, or admin = 127.0.0.1:%u",
+                         config->admin.port);
 }
 
 static void finish_ring(struct reader *reader) {
@@ -595,6 +603,8 @@ void config_unref(struct config *config) {
     free(config->private_key);
     free(config->client_ca);
     config_secret_free(config->privacy_key);
+    for (unsigned i = 0; i < CONFIG_MAX_SECRETS; i++)
+        config_secret_free(config->admin_secrets[i]);
     free(config->socket);
     free(config->socket_group);
     free(config->ring_file);

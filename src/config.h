@@ -107,8 +107,9 @@ struct config {
     unsigned dedupe_max_ids;
     int dedupe_mode; /* enum batch_duplicates of batch.h */
     bool reuse_port;
-    struct config_address admin;       /* host "": none */
-    int privacy_mac, privacy_personal; /* enum privacy_mode of privacy.h */
+    struct config_address admin;                             /* host "": none */
+    struct config_secret *admin_secrets[CONFIG_MAX_SECRETS]; /* those that are there first */
+    int privacy_mac, privacy_personal;                       /* enum privacy_mode of privacy.h */
     struct config_secret *privacy_key; /* there where one of these two needs it; else maybe NULL */
     uint64_t privacy_rotate_ms;
     int log_level; /* enum log_level of log.h */

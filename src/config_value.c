@@ -124,6 +124,14 @@ void config_format_address(const struct config_address *address,
              (unsigned)address->port);
 }
 
+bool config_is_loopback(const struct config_address *address) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address->host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address->host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
 enum { WORD_MAX = 63 };
 
 static bool same_letter(char a, char b) {

@@ -28,6 +28,9 @@ int config_parse_mode(const char *text, unsigned *mode) MUST_CHECK;
 /* ADDRESS:PORT, numeric; IPv6 in brackets. Leaves `line` alone. */
 int config_parse_address(const char *text, struct config_address *address) MUST_CHECK;
 
+/* Whether nobody but this machine can reach it. */
+bool config_is_loopback(const struct config_address *address);
+
 /* The shortest text that parses to the same value; always fits. */
 enum { CONFIG_VALUE_TEXT_BYTES = 80 };
 void config_format_size(uint64_t bytes, char text[CONFIG_VALUE_TEXT_BYTES]);

@@ -1,5 +1,5 @@
-/* The Unix socket: its file, the turns of its readers, and their connections: requests in, answers
- * out. What a stream says is feed_stream.c's. See feed.h and feed_internal.h.
+/* Readers: their turns, and their connections: requests in, answers out. Where they come in is
+ * feed_door.c's, what a stream says feed_stream.c's. See feed.h and feed_internal.h.
  *
  *   accept -> READER_REQUEST -> READER_STREAM -> (finite and kept alive: READER_REQUEST again)
  *                 |   any answer that is the last -> READER_LAST -> written out -> closed
@@ -9,11 +9,17 @@
  * the two apart: a Unix stream socket polls POLLHUP only when both directions are down. So at EOF a
  * peer that is hung up is closed at once, follower or not, with no event needed to find out; one
  * that is not keeps its stream and is asked the same once a second (libuv no longer polls a socket
- * that has read EOF), and a write to it fails in any case once it has gone. */
+ * that has read EOF), and a write to it fails in any case once it has gone.
+ *
+ * TCP cannot tell the two apart, and of those who come that way (browsers, Prometheus) none shuts
+ * down its side to wait for more: at EOF a stream ends, an answer is still sent. A peer that has
+ * gone without a word is found out by keep-alive probes, and an answer that nobody takes has the
+ * deadline of a head. */
 #include "feed_internal.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,17 +28,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "ops.h"
-#include "rest.h"
+#include "page.h"
 #include "schema.h"
 
 enum {
-    FEED_BACKLOG = 512,
+    ADMIN_KEEPALIVE_S = 30,
     HALF_CLOSED_CHECK_MS = 1000,
     HOLD_TICK_MS = 1000,
 };
 
 static void reader_close(struct reader *reader);
+static void answer_whole(struct reader *reader, int status, const char *content_type,
+                         const char *headers, struct span body, bool without_body);
 
 static void arm_deadline(struct reader *reader, uint64_t ms) {
     wheel_arm(reader->feed->wheel, &reader->deadline, uv_now(reader->feed->loop) + ms);
@@ -43,15 +52,18 @@ static void arm_deadline(struct reader *reader, uint64_t ms) {
 static bool is_hung_up(const struct reader *reader) {
     struct pollfd poll_fd = {0};
     uv_os_fd_t fd;
-    if (uv_fileno((const uv_handle_t *)&reader->pipe, &fd))
+    if (uv_fileno(&reader->io.handle, &fd))
         return true;
     poll_fd.fd = fd;
     return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
 static void check_done(struct feed *feed) {
-    if (feed->reader_count || !feed->on_done)
+    if (feed->unix_door.count || !feed->on_done)
         return;
+    for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next)
+        if (container_of(link, struct reader, link)->state == READER_STREAM)
+            return;
     void (*on_done)(void *) = feed->on_done;
     feed->on_done = NULL;
     on_done(feed->done_context);
@@ -63,8 +75,8 @@ static void on_reader_closed(uv_handle_t *handle) {
     list_remove(&reader->link);
     http_parser_deinit(&reader->http);
     buf_deinit(&reader->early);
+    reader->door->count--;
     free(reader);
-    feed->reader_count--;
     check_done(feed);
 }
 
@@ -75,7 +87,7 @@ static void reader_close(struct reader *reader) {
     list_remove(&reader->turn);
     wheel_disarm(&reader->deadline);
     reader_end_stream(reader);
-    uv_close((uv_handle_t *)&reader->pipe, on_reader_closed);
+    uv_close(&reader->io.handle, on_reader_closed);
 }
 
 void reader_fail(struct reader *reader) {
@@ -106,13 +118,17 @@ static const struct place {
     {"/v1/schema", METHOD(GET) | METHOD(HEAD), "Allow: GET, HEAD\r\n", answer_schema},
 };
 
+static bool is_get(const struct http_request *request) {
+    return request->llhttp_method == HTTP_GET || request->llhttp_method == HTTP_HEAD;
+}
+
 /* /metrics and the like. False: there is nothing of that path, or method. */
 static bool answer_ops(struct reader *reader, const struct http_request *request) {
     const struct feed_options *options = &reader->feed->options;
     struct buf body = {0};
     struct ops_answer answer;
     int rc = OPS_UNKNOWN;
-    if (options->ops && (METHOD(GET) | METHOD(HEAD)) >> (request->llhttp_method & 31) & 1)
+    if (options->ops && is_get(request))
         rc = options->ops(options->context, request->path, &body, &answer);
     if (rc < 0)
         reader_answer(reader, 503, NULL, "{\"error\":\"out of memory\"}\n");
@@ -129,32 +145,65 @@ static bool is_routed(const struct place *route, struct span path) {
     return span_equals(path, start);
 }
 
-static void on_request(struct reader *reader) {
-    struct http_request *request = reader->http.request;
+static void answer_route(struct reader *reader, struct http_request *request) {
     const struct place *route = NULL;
-    reader->last = !request->keep_alive;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (is_routed(&routes[i], request->path))
             route = &routes[i];
+    if (!route && answer_ops(reader, request))
+        return;
+    if (!route)
+        reader_answer(reader, 404, NULL, "{\"error\":\"nothing has this path\"}\n");
+    else if (request->llhttp_method >= 32 || !(route->methods >> request->llhttp_method & 1))
+        reader_answer(reader, 405, route->allow, "{\"error\":\"this path does not take %.*s\"}\n",
+                      SPAN_ARG(request->method));
+    else
+        route->answer(reader, request);
+}
+
+/* A part of the page. False: it has none of that path. */
+static bool answer_page(struct reader *reader, const struct http_request *request) {
+    struct page_answer answer;
+    if (!page_find(request, &answer))
+        return false;
+    answer_whole(reader, answer.status, answer.content_type, answer.headers, answer.body,
+                 answer.status == 304);
+    return true;
+}
+
+static void answer_admin(struct reader *reader, struct http_request *request) {
+    static struct config_secret *const none[1] = {NULL};
+    const struct feed *feed = reader->feed;
+    struct admin_refusal refusal;
+    if (admin_refuses(feed->admin_secrets ? feed->admin_secrets : none, request, &refusal)) {
+        if (feed->options.on_admin_refused)
+            feed->options.on_admin_refused(feed->options.context, refusal.status, refusal.reason);
+        reader_answer(reader, refusal.status, refusal.headers, "{\"error\":\"%s\"}\n",
+                      refusal.reason);
+    } else if (!is_get(request)) {
+        reader_answer(reader, 405, "Allow: GET, HEAD\r\n", "{\"error\":\"only GET and HEAD\"}\n");
+    } else if (!answer_page(reader, request)) {
+        answer_route(reader, request);
+    }
+}
+
+static void on_request(struct reader *reader) {
+    struct http_request *request = reader->http.request;
+    reader->last = !request->keep_alive || (reader->door->is_admin && reader->feed->draining);
     if (reader->refused) {
         reader->last = true;
         reader_answer(reader, 503, "Retry-After: 1\r\n", "{\"error\":\"too many readers\"}\n");
-    } else if (!route && answer_ops(reader, request)) {
-        return;
-    } else if (!route) {
-        reader_answer(reader, 404, NULL, "{\"error\":\"nothing has this path\"}\n");
-    } else if (request->llhttp_method >= 32 || !(route->methods >> request->llhttp_method & 1)) {
-        reader_answer(reader, 405, route->allow, "{\"error\":\"this path does not take %.*s\"}\n",
-                      SPAN_ARG(request->method));
+    } else if (reader->door->is_admin) {
+        answer_admin(reader, request);
     } else {
-        route->answer(reader, request);
+        answer_route(reader, request);
     }
 }
 
 /* The head is there. Only PUT has a body that matters. */
 static void on_head(struct reader *reader) {
     struct http_request *request = reader->http.request;
-    request->discard_body = request->llhttp_method != HTTP_PUT;
+    request->discard_body = request->llhttp_method != HTTP_PUT || reader->door->is_admin;
     if (!request->discard_body)
         request->max_body_bytes = FEED_BODY_MAX_BYTES;
     if (!request->expect_continue || !request->has_body)
@@ -216,7 +265,8 @@ static void go_on(struct reader *reader) {
         return;
     while (is_ready(reader) && reader->early.len && !reader->feed->draining)
         process_early(reader);
-    if (is_ready(reader) && (reader->half_closed || reader->feed->draining))
+    bool is_ending = reader->feed->draining && !reader->door->is_admin;
+    if (is_ready(reader) && (reader->half_closed || is_ending))
         reader_close(reader);
 }
 
@@ -238,7 +288,7 @@ static void on_written(uv_write_t *request, int status) {
     struct reader *reader = request->data;
     buf_deinit(&write->data);
     free(write);
-    if (uv_is_closing((uv_handle_t *)&reader->pipe))
+    if (uv_is_closing(&reader->io.handle))
         return;
     reader->writing = false;
     if (status < 0 || reader->state == READER_LAST)
@@ -256,7 +306,7 @@ static int write_later(struct reader *reader, const char *data, size_t len) {
     if (rc == 0) {
         uv_buf_t buf = uv_buf_init(write->data.ptr, (unsigned)len);
         write->request.data = reader;
-        rc = uv_write(&write->request, (uv_stream_t *)&reader->pipe, &buf, 1, on_written);
+        rc = uv_write(&write->request, &reader->io.stream, &buf, 1, on_written);
     }
     if (rc) {
         if (write)
@@ -271,7 +321,7 @@ static int write_later(struct reader *reader, const char *data, size_t len) {
 int reader_send(struct reader *reader) {
     struct buf *out = &reader->feed->out;
     uv_buf_t buf = uv_buf_init(out->ptr, (unsigned)out->len);
-    int rc = uv_try_write((uv_stream_t *)&reader->pipe, &buf, 1);
+    int rc = uv_try_write(&reader->io.stream, &buf, 1);
     if (rc == UV_EAGAIN)
         rc = 0;
     if (rc >= 0)
@@ -304,22 +354,32 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
     reader_answer_text(reader, status, "application/json", headers, span_from(text, (size_t)len));
 }
 
-void reader_answer_text(struct reader *reader, int status, const char *content_type,
-                        const char *headers, struct span body) {
+const char *reader_door_headers(const struct reader *reader) {
+    return reader->door->is_admin ? admin_headers : NULL;
+}
+
+static void answer_whole(struct reader *reader, int status, const char *content_type,
+                         const char *headers, struct span body, bool without_body) {
     const struct http_request *request = reader->http.request;
     struct http_response response = {
         .status = status,
         .content_type = content_type,
         .body = body,
         .headers = headers,
+        .more_headers = reader_door_headers(reader),
         .close = reader->last,
-        .head = request && request->llhttp_method == HTTP_HEAD,
+        .head = without_body || (request && request->llhttp_method == HTTP_HEAD),
         .minor_version = request ? request->minor_version : 1,
     };
     if (http_respond(&reader->feed->out, &response))
         reader_fail(reader);
     else
         reader_finish(reader);
+}
+
+void reader_answer_text(struct reader *reader, int status, const char *content_type,
+                        const char *headers, struct span body) {
+    answer_whole(reader, status, content_type, headers, body, false);
 }
 
 /* --- libuv --------------------------------------------------------------------------- */
@@ -332,6 +392,8 @@ static void on_deadline(struct wheel_node *node) {
     } else if (is_ready(reader)) {
         reader->last = true;
         reader_answer(reader, 408, NULL, "{\"error\":\"the request took too long\"}\n");
+    } else if (reader->door->is_admin && reader->state != READER_STREAM) {
+        reader_close(reader); /* nobody takes its answer */
     } else if (reader->half_closed) {
         arm_deadline(reader, HALF_CLOSED_CHECK_MS);
     }
@@ -339,7 +401,8 @@ static void on_deadline(struct wheel_node *node) {
 
 static void on_eof(struct reader *reader) {
     reader->half_closed = true;
-    if (is_ready(reader) || is_hung_up(reader))
+    bool is_gone = reader->door->is_admin ? reader->state == READER_STREAM : is_hung_up(reader);
+    if (is_ready(reader) || is_gone)
         reader_close(reader);
     else
         arm_deadline(reader, HALF_CLOSED_CHECK_MS);
@@ -366,74 +429,29 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     }
 }
 
-static void on_connection(uv_stream_t *listener, int status);
-
-/* 0, or UV_E*: the handle has to be closed all the same. */
-static int open_listener(struct feed *feed, int fd) {
-    (void)uv_pipe_init(feed->loop, &feed->listener, 0); /* never fails */
-    feed->listener.data = feed;
-    int rc = uv_pipe_open(&feed->listener, fd);
-    if (rc)
-        close(fd);
-    return rc ? rc : uv_listen((uv_stream_t *)&feed->listener, FEED_BACKLOG, on_connection);
-}
-
-/* Takes the connection that waits at the listener. 0, or -ENOMEM: it still waits. */
-static int accept_reader(struct feed *feed) {
+int feed_accept(struct feed_door *door) {
+    struct feed *feed = door->feed;
     struct reader *reader = calloc(1, sizeof *reader);
     if (!reader)
         return -ENOMEM;
     reader->feed = feed;
+    reader->door = door;
     list_init(&reader->turn);
     http_parser_init(&reader->http, &feed->limits);
     wheel_node_init(&reader->deadline, on_deadline);
-    wheel_node_init(&reader->beat, NULL);             /* set when a stream begins */
-    (void)uv_pipe_init(feed->loop, &reader->pipe, 0); /* never fails */
-    reader->pipe.data = reader;
+    wheel_node_init(&reader->beat, NULL); /* set when a stream begins */
+    feed_door_init_stream(door, &reader->io);
+    reader->io.handle.data = reader;
     list_append(&feed->readers, &reader->link);
-    feed->reader_count++;
-    reader->refused = feed->reader_count > feed->options.max_readers;
+    door->count++;
+    reader->refused = door->count > door->max;
     arm_deadline(reader, feed->options.header_timeout_ms);
-    if (uv_accept((uv_stream_t *)&feed->listener, (uv_stream_t *)&reader->pipe) ||
-        feed->reader_count > feed->options.max_readers + FEED_REFUSED_MAX ||
-        uv_read_start((uv_stream_t *)&reader->pipe, on_alloc, on_read))
+    if (uv_accept(&door->listener.stream, &reader->io.stream) ||
+        (door->is_admin && uv_tcp_keepalive(&reader->io.tcp, 1, ADMIN_KEEPALIVE_S)) ||
+        door->count > door->max + (door->is_admin ? 0 : FEED_REFUSED_MAX) ||
+        uv_read_start(&reader->io.stream, on_alloc, on_read))
         reader_close(reader);
     return 0;
-}
-
-static void on_rested(uv_handle_t *listener) {
-    struct feed *feed = listener->data;
-    if (feed->rest_fd < 0) { /* closed meanwhile */
-        feed->handles--;
-        return;
-    }
-    feed->rested = true;
-    wheel_arm(feed->wheel, &feed->retry, uv_now(feed->loop) + WHEEL_TICK_MS);
-}
-
-static void on_connection(uv_stream_t *listener, int status) {
-    struct feed *feed = listener->data;
-    if (status < 0) {
-        /* Where it cannot rest, libuv tries again. */
-        if (rest_begin(listener, on_rested, &feed->rest_fd) == 0)
-            feed->rested = false;
-        return;
-    }
-    if (accept_reader(feed)) /* libuv takes no other before this one is taken: it must be */
-        wheel_arm(feed->wheel, &feed->retry, uv_now(feed->loop) + WHEEL_TICK_MS);
-}
-
-static void on_retry(struct wheel_node *node) {
-    struct feed *feed = container_of(node, struct feed, retry);
-    if (feed->rest_fd < 0) {
-        on_connection((uv_stream_t *)&feed->listener, 0);
-        return;
-    }
-    int fd = feed->rest_fd;
-    feed->rest_fd = -1;
-    /* It did listen: where that cannot be again, it does when accept() has failed once more. */
-    if (open_listener(feed, fd))
-        on_connection((uv_stream_t *)&feed->listener, UV_ENOMEM);
 }
 
 static void on_hold_ended(void *context, const char *name) {
@@ -509,21 +527,22 @@ static int open_socket(struct feed *feed, int *fd) {
 }
 
 static void on_abandoned(uv_handle_t *listener) {
-    feed_free(listener->data);
+    const struct feed_door *door = listener->data;
+    feed_free(door->feed);
 }
 
 /* Gives the listening socket to libuv. Where that fails (it cannot, with a socket just made), the
  * feed is freed when the loop has been round. */
 static int start_listener(struct feed *feed, int fd) {
-    int rc = open_listener(feed, fd);
+    int rc = feed_door_open(&feed->unix_door, feed, fd, false, feed->options.max_readers);
     if (rc) {
         socket_file_remove(&feed->file);
-        uv_close((uv_handle_t *)&feed->listener, on_abandoned);
+        uv_close(&feed->unix_door.listener.handle, on_abandoned);
         return rc;
     }
     (void)uv_idle_init(feed->loop, &feed->idle); /* never fails */
     feed->idle.data = feed;
-    feed->handles = 2;
+    feed->idle_is_there = true;
     return 0;
 }
 
@@ -537,13 +556,11 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     feed->ring = ring;
     feed->wheel = wheel;
     feed->options = *options;
-    feed->rest_fd = -1;
     feed->limits = (struct http_limits){.max_header_bytes = 32 * 1024, .max_body_bytes = 64 * 1024};
     list_init(&feed->readers);
     list_init(&feed->live);
     list_init(&feed->behind);
     list_init(&feed->turns_end);
-    wheel_node_init(&feed->retry, on_retry);
     wheel_node_init(&feed->hold_tick, on_hold_tick);
     readers_init(&feed->held, ring, options->max_hold_ms);
     feed->json = json_parser_new();
@@ -561,24 +578,47 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     return 0;
 }
 
-static void on_handle_closed(uv_handle_t *handle) {
-    struct feed *feed = handle->data;
-    feed->handles--;
-}
-
-static void close_handle(uv_handle_t *handle) {
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_handle_closed);
-}
-
-static void close_listener(struct feed *feed) {
-    wheel_disarm(&feed->retry);
-    if (feed->rest_fd >= 0) {
-        close(feed->rest_fd);
-        feed->rest_fd = -1;
-        feed->handles -= feed->rested;
+/* A socket of that address that listens; the descriptor, or -errno. */
+static int open_tcp(const struct sockaddr *address) {
+    socklen_t len =
+        address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+        (address->sa_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)) ||
+        bind(fd, address, len) || listen(fd, FEED_BACKLOG)) {
+        int rc = -errno;
+        close(fd);
+        return rc;
     }
-    close_handle((uv_handle_t *)&feed->listener);
+    return fd;
+}
+
+int feed_open_admin(struct feed *feed, const struct sockaddr *address) {
+    int fd = open_tcp(address);
+    if (fd < 0)
+        return fd;
+    int rc = feed_door_open(&feed->admin_door, feed, fd, true, ADMIN_MAX_CONNECTIONS);
+    if (rc)
+        feed_door_close(&feed->admin_door);
+    return rc;
+}
+
+int feed_admin_address(const struct feed *feed, struct sockaddr_storage *address) {
+    int len = sizeof *address;
+    return uv_tcp_getsockname(&feed->admin_door.listener.tcp, (struct sockaddr *)address, &len);
+}
+
+void feed_set_admin_secrets(struct feed *feed, struct config_secret *const *secrets) {
+    feed->admin_secrets = secrets;
+}
+
+static void on_idle_closed(uv_handle_t *idle) {
+    struct feed *feed = idle->data;
+    feed->idle_is_there = false;
 }
 
 void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context) {
@@ -586,14 +626,14 @@ void feed_drain(struct feed *feed, void (*on_done)(void *context), void *context
     feed->draining = true;
     feed->on_done = on_done;
     feed->done_context = context;
-    close_listener(feed);
+    feed_door_close(&feed->unix_door);
     for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
         struct reader *reader = container_of(link, struct reader, link);
         next = link->next;
         reader->follow = false;
         if (reader->state == READER_STREAM && !reader->writing)
             reader_pump(reader);
-        else if (is_ready(reader))
+        else if (is_ready(reader) && !reader->door->is_admin)
             reader_close(reader);
     }
     check_done(feed);
@@ -603,9 +643,11 @@ void feed_close(struct feed *feed) {
     struct list *next;
     feed->on_done = NULL;
     socket_file_remove(&feed->file);
-    close_listener(feed);
+    feed_door_close(&feed->unix_door);
+    feed_door_close(&feed->admin_door);
     wheel_disarm(&feed->hold_tick);
-    close_handle((uv_handle_t *)&feed->idle);
+    if (!uv_is_closing((uv_handle_t *)&feed->idle))
+        uv_close((uv_handle_t *)&feed->idle, on_idle_closed);
     for (struct list *link = feed->readers.next; link != &feed->readers; link = next) {
         next = link->next;
         reader_close(container_of(link, struct reader, link));
@@ -613,7 +655,8 @@ void feed_close(struct feed *feed) {
 }
 
 bool feed_is_closed(const struct feed *feed) {
-    return feed->handles == 0 && feed->reader_count == 0;
+    return !feed->idle_is_there && feed_door_is_closed(&feed->unix_door) &&
+           feed_door_is_closed(&feed->admin_door) && list_is_empty(&feed->readers);
 }
 
 void feed_free(struct feed *feed) {
@@ -626,7 +669,11 @@ void feed_free(struct feed *feed) {
 }
 
 unsigned feed_reader_count(const struct feed *feed) {
-    return feed->reader_count;
+    return feed->unix_door.count;
+}
+
+bool feed_has_readers(const struct feed *feed) {
+    return !list_is_empty(&feed->readers);
 }
 
 uint64_t feed_lost(const struct feed *feed) {

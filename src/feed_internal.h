@@ -3,6 +3,7 @@
 #define ROLLCALL_FEED_INTERNAL_H
 
 #include "feed.h"
+#include "feed_door.h"
 #include "feed_filter.h"
 #include "feed_format.h"
 #include "http.h"
@@ -13,6 +14,7 @@
 #include "util/list.h"
 
 enum {
+    FEED_BACKLOG = 512,
     FEED_READ_BYTES = 16 * 1024,
     FEED_CHUNK_BYTES = 64 * 1024,          /* of lines in one write; one line may be longer */
     FEED_CHUNK_RECORDS = 2048,             /* looked at for one write, wanted or not */
@@ -33,12 +35,13 @@ enum reader_state {
     READER_CLOSED,  /* uv_close is under way */
 };
 
-/* One connection of a local program. */
+/* One connection: of a local program, or of an operator's browser or the like. */
 struct reader {
-    uv_pipe_t pipe;
+    union feed_stream io;
     struct feed *feed;
-    struct list link; /* in feed->readers */
-    struct list turn; /* in feed->live, feed->behind or neither */
+    struct feed_door *door; /* that it has come through */
+    struct list link;       /* in feed->readers */
+    struct list turn;       /* in feed->live, feed->behind or neither */
     struct wheel_node deadline;
     struct http_parser http;
     struct buf early; /* what came while an answer was under way */
@@ -64,24 +67,21 @@ struct feed {
     struct wheel *wheel;
     struct feed_options options;
     struct http_limits limits;
-    uv_pipe_t listener;
-    uv_idle_t idle;          /* active while a reader is behind */
-    unsigned handles;        /* of these two that are not closed */
-    int rest_fd;             /* -1, or the listening socket while it rests (rest.h) */
-    bool rested;             /* then: libuv's handle is closed */
-    struct socket_file file; /* of the listener; none where that was inherited */
+    struct feed_door unix_door, admin_door;
+    struct socket_file file; /* of the Unix socket; none where that was inherited */
+    struct config_secret *const *admin_secrets; /* see feed_set_admin_secrets */
+    uv_idle_t idle;                             /* active while a reader is behind */
+    bool idle_is_there;                         /* it is not closed */
     bool draining;
     struct readers held;
     struct json_parser *json;    /* for the bodies of requests */
     struct wheel_node hold_tick; /* once a second */
-    struct wheel_node retry;     /* a connection that there was no memory for waits */
     struct list readers;
     struct list live;      /* followers that have got all there is */
     struct list behind;    /* readers that have more to get than one turn gives */
     struct list turns_end; /* a mark in one of these two while turns are given */
-    unsigned reader_count;
-    uint64_t lost;      /* events that readers were told they have lost */
-    uint64_t woken_seq; /* what the live ones have got up to */
+    uint64_t lost;         /* events that readers were told they have lost */
+    uint64_t woken_seq;    /* what the live ones have got up to */
     void (*on_done)(void *context);
     void *done_context;
     struct http_request scratch;
@@ -106,6 +106,9 @@ void reader_answer(struct reader *reader, int status, const char *headers, const
 /* A whole answer with a body of any length, which is copied. */
 void reader_answer_text(struct reader *reader, int status, const char *content_type,
                         const char *headers, struct span body);
+
+/* The fields that every answer at the reader's door has, or NULL. */
+const char *reader_door_headers(const struct reader *reader);
 
 /* --- feed_readers.c --- */
 

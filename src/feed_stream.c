@@ -142,20 +142,22 @@ static void format_date(char dst[40]) {
 /* Rollcall-Ring: makes cursors of the lines' seqs. Rollcall-Cursor: what the stream begins behind,
  * so that a client that is cut off before its first line can come back without losing one. */
 static int append_head(struct reader *reader, const struct http_request *request) {
-    char text[512], date[40], cursor[RING_CURSOR_MAX];
+    char text[1024], date[40], cursor[RING_CURSOR_MAX];
+    const char *door_headers = reader_door_headers(reader);
     format_date(date);
     ring_format_cursor(reader->feed->ring, reader->cursor.seq - 1, cursor);
-    int len = snprintf(text, sizeof text,
-                       "HTTP/1.1 200 OK\r\n"
-                       "Date: %s\r\n"
-                       "Content-Type: %s\r\n"
-                       "Cache-Control: no-store\r\n"
-                       "Rollcall-Ring: %s\r\n"
-                       "Rollcall-Cursor: %s\r\n"
-                       "%s%s\r\n",
-                       date, feed_format_type(reader->format), ring_id(reader->feed->ring), cursor,
-                       request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
-                       reader->last ? "Connection: close\r\n" : "");
+    int len =
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 200 OK\r\n"
+                 "Date: %s\r\n"
+                 "Content-Type: %s\r\n"
+                 "Cache-Control: no-store\r\n"
+                 "Rollcall-Ring: %s\r\n"
+                 "Rollcall-Cursor: %s\r\n"
+                 "%s%s%s\r\n",
+                 date, feed_format_type(reader->format), ring_id(reader->feed->ring), cursor,
+                 request->minor_version ? "Transfer-Encoding: chunked\r\n" : "",
+                 door_headers ? door_headers : "", reader->last ? "Connection: close\r\n" : "");
     return buf_append(&reader->feed->out, text, (size_t)len);
 }
 
@@ -264,7 +266,7 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
         return;
     }
     reader->state = READER_STREAM;
-    reader->follow = wish.follow;
+    reader->follow = wish.follow && !reader->feed->draining;
     reader->left = wish.limit;
     reader->beat_ms = 1000 * wish.heartbeat_s;
     wheel_node_init(&reader->beat, on_beat);

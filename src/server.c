@@ -101,7 +101,7 @@ static void on_check(uv_check_t *check) {
     if (is_durable(server) && !server->sync.failed)
         sync_start(&server->sync);
     uint64_t seq = ring_newest(server->ring).seq;
-    conn_begin_turn(server->conns, feed_reader_count(server->feed) > 0);
+    conn_begin_turn(server->conns, feed_has_readers(server->feed));
     if (seq == server->fed_seq)
         return;
     server->fed_seq = seq;
@@ -182,14 +182,13 @@ static int open_admin(struct server *server, char *error, size_t error_len) {
     char name[INET6_ADDRSTRLEN + 10];
     if (!wanted->host[0])
         return 0;
+    feed_set_admin_secrets(server->feed, server->config->admin_secrets);
     int rc = uv_ip4_addr(wanted->host, wanted->port, (struct sockaddr_in *)&address);
     if (rc)
         rc = uv_ip6_addr(wanted->host, wanted->port, (struct sockaddr_in6 *)&address);
     format_address(&address, name, sizeof name);
-    rc = rc ? rc
-            : admin_new(&server->admin, server->loop, &server->wheel, (struct sockaddr *)&address,
-                        on_ops, server);
-    rc = rc ? rc : admin_address(server->admin, &address);
+    rc = rc ? rc : feed_open_admin(server->feed, (struct sockaddr *)&address);
+    rc = rc ? rc : feed_admin_address(server->feed, &address);
     if (rc)
         return fail(error, error_len, name, uv_strerror(rc));
     format_address(&address, name, sizeof name);
@@ -243,8 +242,6 @@ static void close_all(struct server *server) {
     }
     if (server->feed)
         feed_close(server->feed);
-    admin_close(server->admin);
-    server->admin = NULL;
     close_handles(server);
 }
 
@@ -381,6 +378,18 @@ static void on_hold_ended(void *context, const char *name) {
               "reader", name, NULL);
 }
 
+static void on_admin_refused(void *context, int status, const char *reason) {
+    char code[U64_TEXT_BYTES + 1], count[U64_TEXT_BYTES + 1];
+    uint64_t suppressed;
+    (void)context;
+    if (!log_admit(reason, &suppressed))
+        return;
+    code[text_format_u64((uint64_t)status, code)] = 0;
+    count[text_format_u64(suppressed, count)] = 0;
+    log_write(LOG_WARNING, "admin request refused", "status", code, "reason", reason,
+              suppressed ? "suppressed" : NULL, count, NULL);
+}
+
 static int open_feed(struct server *server, char *error, size_t error_len) {
     const struct config *config = server->config;
     struct feed_options options = {
@@ -392,6 +401,7 @@ static int open_feed(struct server *server, char *error, size_t error_len) {
         .header_timeout_ms = config->header_timeout_ms,
         .max_hold_ms = config->max_hold_ms,
         .on_hold_ended = on_hold_ended,
+        .on_admin_refused = on_admin_refused,
         .ops = on_ops,
         .context = server,
     };

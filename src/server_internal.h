@@ -7,11 +7,11 @@
 #include <uv.h>
 
 #include "activation.h"
-#include "admin.h"
 #include "conn.h"
 #include "feed.h"
 #include "ingest.h"
 #include "notify.h"
+#include "ops.h"
 #include "peers.h"
 #include "ring.h"
 #include "server.h"
@@ -70,7 +70,6 @@ struct server {
     uint64_t reloads, reload_fails;
     bool reload_failed; /* the last one */
     int64_t started_us; /* Unix time */
-    struct admin *admin;
     struct notify notify;        /* the service manager */
     struct wheel_node watchdog;  /* its next sign of life */
     struct activation inherited; /* its sockets that no line of the configuration has taken yet */

@@ -50,6 +50,7 @@ static void apply_change(struct server *server, struct change *change) {
     server->config = change->config;
     server_set_limits(server);
     feed_set_max_hold(server->feed, server->config->max_hold_ms);
+    feed_set_admin_secrets(server->feed, server->config->admin_secrets);
     server_check_certificate(server);
 }
 

@@ -6,7 +6,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SOURCE = os.path.join(ROOT, "src")
-WITH_LOOP = {"main", "server", "server_internal", "server_reload", "conn", "sync", "ops", "admin", "feed", "feed_internal", "feed_readers", "rest"}
+WITH_LOOP = {"main", "server", "server_internal", "server_reload", "conn", "sync", "ops", "feed", "feed_door", "feed_internal", "feed_readers", "rest"}
 
 
 def sources():

@@ -107,9 +107,10 @@ class Admin(unittest.TestCase):
             self.assertEqual(admin_get(node, "/readyz")[::2], (200, "ok\n"))
             self.assertEqual(admin_get(node, "/livez", "HEAD")[::2], (200, ""))
             self.assertEqual(admin_get(node, "/livez", "POST")[0], 405)
-            # Events are the socket's alone.
-            for path in ("/v1/events", "/v1/readers", "/", "/presence/lab"):
-                self.assertEqual(admin_get(node, path)[0], 404, path)
+            self.assertEqual(admin_get(node, "/presence/lab")[0], 404)
+            self.assertEqual(admin_get(node, "/v1/readers/x")[0], 404)
+            for method in ("PUT", "DELETE", "POST"):  # who holds the ring is the socket's alone
+                self.assertEqual(admin_get(node, "/v1/readers/x", method)[0], 405, method)
 
     def test_strangers(self):
         with Node(server="admin = 127.0.0.1:0\n") as node:
