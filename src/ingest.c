@@ -295,13 +295,22 @@ static bool check_head(struct ingest *ingest, struct route *route, struct http_r
            (result == AUTH_OK || reserve_body(ingest, request, answer));
 }
 
+static void note_trouble(struct route_trouble *trouble, int64_t now_us,
+                         const struct ingest_answer *answer) {
+    trouble->time_us = now_us;
+    trouble->reason = answer->reason;
+    trouble->status = answer->status;
+    memcpy(trouble->where, answer->where, sizeof trouble->where);
+}
+
 static void count_answer(struct ingest *ingest, struct route_state *state, int64_t now_us,
                          const struct ingest_answer *answer) {
     route_count_code(state->codes, answer->status);
     if (answer->status >= 400) {
         ingest->figures.refused++;
-        state->last_error = answer->reason;
-        state->last_error_us = now_us;
+        note_trouble(&state->last_error, now_us, answer);
+    } else if (answer->reason) {
+        note_trouble(&state->last_unread, now_us, answer);
     }
 }
 

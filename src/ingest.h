@@ -66,9 +66,9 @@ struct ingest_answer {
     const char *content_type;
     const char *headers; /* further header fields, static or header_text; NULL for none */
     const struct config_endpoint *endpoint; /* NULL where the path is nobody's */
-    struct ingest_hold hold; /* after INGEST_GO_ON: given back when the request has ended */
-    const char *reason;      /* for the log, static; NULL where there is nothing to say */
-    char where[96];          /* in the body; "" where that says nothing */
+    struct ingest_hold hold;       /* after INGEST_GO_ON: given back when the request has ended */
+    const char *reason;            /* for the log, static; NULL where there is nothing to say */
+    char where[ROUTE_WHERE_BYTES]; /* in the body; "" where that says nothing */
     char text[384];
     char header_text[40];
 };

@@ -1,33 +1,10 @@
 /* Figures as text; see ops.h. */
 #include "ops.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "dedupe.h"
-#include "util/text.h"
-
-/* Appends what printf would write, at most 1 KiB of it. Errors stick: one look at the end. */
-struct writer {
-    struct buf *out;
-    int rc;
-};
-
-static void put(struct writer *w, const char *format, ...) PRINTF_LIKE(2, 3);
-static void put(struct writer *w, const char *format, ...) {
-    char text[1024];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (w->rc == 0)
-        w->rc = buf_append(w->out, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
-}
-
-/* Draining, and while the disk fails, posts go elsewhere. */
-static bool is_ready(const struct ops *ops) {
-    return !ops->draining && !ops->ingest->disk_failed;
-}
+#include "ops_internal.h"
 
 /* --- Prometheus ----------------------------------------------------------------------- */
 
@@ -100,14 +77,6 @@ static void put_latency(struct writer *w, const struct latency *latency) {
     put(w, "rollcall_%s_count %llu\n", name, (unsigned long long)count);
 }
 
-static double oldest_age_s(const struct ops *ops) {
-    struct ring_cursor cursor = ring_oldest(ops->ring);
-    const struct ring_record *record;
-    if (ring_next(ops->ring, &cursor, &record) != RING_OK || ops->now_us < record->received_us)
-        return 0;
-    return (double)(ops->now_us - record->received_us) / 1e6;
-}
-
 static void put_ring(struct writer *w, const struct ops *ops) {
     struct ring_figures figures = ring_figures(ops->ring);
     put_one(w, "ring_accepted_total", "counter", "Events since the ring was made.",
@@ -118,7 +87,7 @@ static void put_ring(struct writer *w, const struct ops *ops) {
     put_one(w, "ring_bytes", "gauge", "Bytes that they take.", figures.bytes);
     put_one(w, "ring_size_bytes", "gauge", "Bytes that they may take.", ring_size(ops->ring));
     describe(w, "ring_oldest_age_seconds", "gauge", "Age of the oldest event in the ring.");
-    put(w, "rollcall_ring_oldest_age_seconds %.3f\n", oldest_age_s(ops));
+    put(w, "rollcall_ring_oldest_age_seconds %.3f\n", ops_oldest_age_s(ops));
     if (!ops->ingest->dedupe)
         return;
     put_one(w, "dedupe_ids", "gauge", "Ids in the window of duplicates, expired ones included.",
@@ -141,16 +110,9 @@ static void put_readers(struct writer *w, const struct ops *ops) {
                                          : 0));
 }
 
-/* The TLS library shouts: "WRONG_VERSION_NUMBER". */
 static void put_failure(struct writer *w, const struct conn_failure *failure) {
-    char reason[64] = "other";
-    size_t len = 0;
-    for (; failure->reason && failure->reason[len] && len < sizeof reason - 1; len++) {
-        char c = failure->reason[len];
-        reason[len] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    if (len)
-        reason[len] = 0;
+    char reason[OPS_REASON_BYTES];
+    ops_lower_reason(failure->reason, reason);
     put(w, "rollcall_tls_handshake_failures_total{reason=\"%s\"} %llu\n", reason,
         (unsigned long long)failure->count);
 }
@@ -182,7 +144,7 @@ static void put_connections(struct writer *w, const struct ops *ops) {
 
 static int answer_metrics(const struct ops *ops, struct buf *body) {
     struct writer w = {body, 0};
-    put_one(&w, "ready", "gauge", "1 while /readyz is answered with 200.", is_ready(ops));
+    put_one(&w, "ready", "gauge", "1 while /readyz is answered with 200.", ops_is_ready(ops));
     put_endpoints(&w, ops);
     put_latency(&w, &ops->conns->latency);
     describe(&w, "loop_lag_seconds", "gauge",
@@ -203,58 +165,29 @@ static int answer_metrics(const struct ops *ops, struct buf *body) {
     return w.rc;
 }
 
-/* --- status --------------------------------------------------------------------------- */
+/* --- both ----------------------------------------------------------------------------- */
 
-static void put_time(struct writer *w, const char *name, int64_t time_us) {
-    char text[TIME_MS_TEXT_BYTES + 1];
-    if (!time_us)
-        return;
-    text_format_time_ms(time_us / 1000, text);
-    text[TIME_MS_TEXT_BYTES] = 0;
-    put(w, ",\"%s\":\"%s\"", name, text);
+bool ops_is_ready(const struct ops *ops) {
+    return !ops->draining && !ops->ingest->disk_failed;
 }
 
-static void put_endpoint_status(struct writer *w, const struct route *route) {
-    const struct route_state *state = route->state;
-    put(w,
-        "{\"endpoint\":\"%s\",\"provider\":\"%s\",\"accepted\":%llu,\"duplicates\":%llu,"
-        "\"rejected\":%llu",
-        route->endpoint->name, route->endpoint->sender->name, (unsigned long long)state->accepted,
-        (unsigned long long)state->duplicates, (unsigned long long)state->rejected);
-    put_time(w, "last_event", state->last_event_us);
-    put_time(w, "last_error_time", state->last_error_us);
-    if (state->last_error)
-        put(w, ",\"last_error\":\"%s\"", state->last_error);
-    put(w, "}");
+double ops_oldest_age_s(const struct ops *ops) {
+    struct ring_cursor cursor = ring_oldest(ops->ring);
+    const struct ring_record *record;
+    if (ring_next(ops->ring, &cursor, &record) != RING_OK || ops->now_us < record->received_us)
+        return 0;
+    return (double)(ops->now_us - record->received_us) / 1e6;
 }
 
-static int answer_status(const struct ops *ops, struct buf *body) {
-    struct ring_figures figures = ring_figures(ops->ring);
-    struct writer w = {body, 0};
-    bool first = true;
-    put(&w, "{\"version\":\"%s\",\"uptime_s\":%lld,\"draining\":%s", ROLLCALL_VERSION,
-        (long long)((ops->now_us - ops->started_us) / 1000000), ops->draining ? "true" : "false");
-    put_time(&w, "certificate_expires", ops->certificate_expiry_s * 1000000);
-    put(&w,
-        ",\"ring\":{\"id\":\"%s\",\"size_bytes\":%zu,\"bytes\":%llu,\"events\":%llu,"
-        "\"accepted\":%llu,\"overwritten\":%llu},\"connections\":%u,\"readers\":%u,\"held\":[",
-        ring_id(ops->ring), ring_size(ops->ring), (unsigned long long)figures.bytes,
-        (unsigned long long)figures.readable, (unsigned long long)figures.accepted,
-        (unsigned long long)figures.overwritten, ops->conns->count, ops->feed_readers);
-    for (unsigned i = 0; i < READERS_MAX; i++)
-        if (ops->held->places[i].name[0]) {
-            put(&w, "%s{\"reader\":\"%s\",\"committed\":%llu,\"holds\":%s}", first ? "" : ",",
-                ops->held->places[i].name, (unsigned long long)ops->held->places[i].seq,
-                ops->held->all[i].holds ? "true" : "false");
-            first = false;
-        }
-    put(&w, "],\"endpoints\":[");
-    for (size_t i = 0; i < ops->ingest->routes->count; i++) {
-        put(&w, i ? "," : "");
-        put_endpoint_status(&w, &ops->ingest->routes->all[i]);
+void ops_lower_reason(const char *reason, char dst[OPS_REASON_BYTES]) {
+    size_t len = 0;
+    for (; reason && reason[len] && len < OPS_REASON_BYTES - 1; len++) {
+        char c = reason[len];
+        dst[len] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
     }
-    put(&w, "]}\n");
-    return w.rc;
+    dst[len] = 0;
+    if (!len)
+        snprintf(dst, OPS_REASON_BYTES, "other");
 }
 
 int ops_answer(const struct ops *ops, struct span path, struct buf *body,
@@ -266,13 +199,13 @@ int ops_answer(const struct ops *ops, struct span path, struct buf *body,
     }
     if (span_equals(path, SPAN("/v1/status"))) {
         answer->content_type = "application/json";
-        return answer_status(ops, body);
+        return ops_answer_status(ops, body);
     }
     if (span_equals(path, SPAN("/livez")))
         return buf_append(body, "ok\n", 3);
     if (!span_equals(path, SPAN("/readyz")))
         return OPS_UNKNOWN;
-    if (is_ready(ops))
+    if (ops_is_ready(ops))
         return buf_append(body, "ok\n", 3);
     answer->status = 503;
     return ops->draining ? buf_append(body, "draining\n", 9) : buf_append(body, "disk\n", 5);

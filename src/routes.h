@@ -15,6 +15,7 @@ enum {
     ROUTE_CODES = 24, /* statuses that are told apart */
     ROUTE_KINDS = 32, /* kinds of events that are; a sender may invent any number of them */
     ROUTE_KIND_BYTES = 64,
+    ROUTE_WHERE_BYTES = 96,
 };
 
 struct route_code {
@@ -27,14 +28,23 @@ struct route_kind {
     uint64_t count;
 };
 
+/* The latest of a sort of trouble with what a sender posts. */
+struct route_trouble {
+    int64_t time_us;    /* Unix time; 0: never */
+    const char *reason; /* static text */
+    int status;
+    char where[ROUTE_WHERE_BYTES]; /* in the body, may hold what the peer wrote; "": says nothing */
+};
+
 /* What outlives a reload. Counts since the endpoint was first configured; never reset. */
 struct route_state {
     unsigned references;
     struct quota quota;
     uint64_t accepted, duplicates, rejected; /* events; parts of bodies */
     uint64_t late;                           /* of those accepted, see BATCH_LATE_MS */
-    int64_t last_event_us, last_error_us;    /* Unix time; 0: never */
-    const char *last_error;                  /* static text */
+    int64_t last_event_us;                   /* Unix time; 0: never */
+    struct route_trouble last_error;         /* of those answered 4xx or 5xx */
+    struct route_trouble last_unread;        /* of bodies answered 200 and not read in full */
     struct route_code codes[ROUTE_CODES];
     struct route_kind kinds[ROUTE_KINDS];
     uint64_t other_kinds; /* events of kinds that had no place */

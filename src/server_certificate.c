@@ -54,7 +54,8 @@ static void read_again(struct server *server) {
     struct tls_context *tls;
     const struct tls_files files = server_tls_files(server->config);
     server->stamps = server_stamp_certificate(server->config);
-    if (tls_context_new(&tls, &files, &error)) {
+    server->certificate_refused = tls_context_new(&tls, &files, &error) != 0;
+    if (server->certificate_refused) {
         log_write(LOG_WARNING, "certificate files changed and cannot be used: the last ones stay",
                   "reason", error.message, NULL);
         return;

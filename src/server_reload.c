@@ -47,6 +47,7 @@ static void apply_change(struct server *server, struct change *change) {
     config_unref(server->config);
     server->tls = change->tls; /* sessions under way keep theirs */
     server->stamps = change->stamps;
+    server->certificate_refused = false;
     server->config = change->config;
     server_set_limits(server);
     feed_set_max_hold(server->feed, server->config->max_hold_ms);

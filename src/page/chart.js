@@ -29,6 +29,14 @@ export function niceTicks(top, most = 4) {
   return ticks;
 }
 
+/** How far back the axis goes: no further than there is something, and no further than `most`. */
+function chooseSpan(points, most, nowMs) {
+  const oldest = points.find((point) => point.v.some(isNumber));
+  const wanted = oldest ? nowMs - oldest.t : 0;
+  return [1, 2, 5, 10, 20, 30, 60].map((minutes) => minutes * 60000)
+    .find((span) => span >= wanted && span <= most) || most;
+}
+
 /** "M1.0 2.0L3.0 4.0": a line with a hole wherever the value is not a number. */
 export function linePath(points, series, x, y) {
   let path = "", drawing = false, lone = null;
@@ -53,10 +61,11 @@ export function linePath(points, series, x, y) {
  *  plot: {left, right, top, bottom}, summary}
  */
 export function layout(points, options, width, height, nowMs) {
-  const { series, label, spanMs = 600000, format = (value) => words.short(value) } = options;
-  const kept = points.slice(-chartLimits.points)
-    .filter((point) => point && isNumber(point.t) && Array.isArray(point.v)
-            && point.t > nowMs - spanMs && point.t <= nowMs);
+  const { series, label, format = (value) => words.short(value) } = options;
+  const usable = points.slice(-chartLimits.points)
+    .filter((point) => point && isNumber(point.t) && Array.isArray(point.v) && point.t <= nowMs);
+  const spanMs = chooseSpan(usable, options.spanMs || 600000, nowMs);
+  const kept = usable.filter((point) => point.t > nowMs - spanMs);
   let top = 0;
   for (const point of kept)
     for (const value of point.v) if (isNumber(value) && value > top) top = value;
@@ -67,7 +76,7 @@ export function layout(points, options, width, height, nowMs) {
   const most = values[values.length - 1];
   const x = (t) => plot.right - ((nowMs - t) / spanMs) * (plot.right - plot.left);
   const y = (value) => plot.bottom - (value / most) * (plot.bottom - plot.top);
-  const parts = width < NARROW ? 2 : 5;
+  const parts = width < NARROW || spanMs <= 120000 ? 2 : 5;
   const times = [];
   for (let i = 0; i <= parts; i++) {
     const ago = (spanMs * (parts - i)) / parts;
@@ -114,7 +123,7 @@ export class LineChart {
   /**
    * `svg`: an empty <svg> whose size is CSS's. Options: label (what is drawn, for the text
    * alternative); unit (stands behind the numbers where there is no format); series:
-   * [{name, class}]; format: (value) => string; spanMs (10 minutes).
+   * [{name, class}]; format: (value) => string; spanMs: how far back at most (10 minutes).
    */
   constructor(svg, options) {
     const unit = options.unit ? ` ${options.unit}` : "";

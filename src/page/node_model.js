@@ -54,6 +54,9 @@ function counts(value) {
 
 const sum = (map) => [...map.values()].reduce((all, n) => all + n, 0);
 
+/** Of answers by status, those that refuse. */
+const bad = (codes) => new Map([...codes].filter(([code]) => Number(code) >= 400));
+
 /** What was added since `before`; null where one of the two is not known. */
 function since(now, before) {
   return now === null || before === null || before === undefined || now < before ? null : now - before;
@@ -336,6 +339,7 @@ export class NodeModel {
       late: past ? since(sender.late, past.late) : null,
       codes: past ? added(sender.codes, past.codes) : new Map(),
     };
+    recent.refused = past ? sum(bad(recent.codes)) : null;
     const pace = this.#paces.get(sender.name);
     const seconds = past ? (read.nodeMs - before.nodeMs) / 1000 : 0;
     const known = {
@@ -345,7 +349,7 @@ export class NodeModel {
       usualPauseS: pace ? pace.longestS : null,
       nodeMs: read.nodeMs,
       uptimeS: read.uptimeS,
-      refused: sum(new Map([...sender.codes].filter(([code]) => Number(code) >= 400))),
+      refused: sum(bad(sender.codes)),
     };
     return { ...known, ...describeSender(known) };
   }
@@ -397,6 +401,7 @@ export class NodeModel {
       rejected: both("rejected"),
       unreadable: both("unreadable"),
       late: both("late"),
+      refused: both("refused"),
       held: readers,
       heldHidden: Math.max(0, read.heldCount - readers.length),
       senders: this.#firstSenders(senders),

@@ -4,7 +4,7 @@
 //
 // Hooks for tests (data-test): attention, attention-item (data-level, data-about), all-well,
 // events-per-second, ack-p50, ack-p99, ring-fill, ring-oldest-age, connections-open, loop-lag,
-// certificate-days, chart-rate, chart-latency, duplicates, rejected, unreadable, late, sender-row
+// certificate-days, chart-rate, chart-latency, duplicates, rejected, unreadable, late, refused, sender-row
 // (data-endpoint, data-level), sender-delivery, sender-said, refused-codes, reader-row (data-reader),
 // reader-lag, readers-connected, readers-lost, handshakes, handshakes-failed, connections-refused,
 // timeouts, strangers, node-uptime, node-ring, node-disk, node-reload, node-privacy, node-dedupe.
@@ -24,6 +24,13 @@ function make(name, attributes = {}, ...children) {
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** Text in which `these` are names of settings or commands: each becomes a <code> of its own. */
+function setRich(element, text) {
+  if (element.dataset.text === text) return;
+  element.dataset.text = text;
+  element.replaceChildren(...text.split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part)));
 }
 
 function setData(element, key, value) {
@@ -65,6 +72,8 @@ function withRecent({ total, recent }, recentS) {
   const late = recent ? `+${words.count(recent)} in ${words.duration(recentS)}` : "";
   return [words.count(total), late];
 }
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function certificateWords(days) {
   if (days === null) return "–";
@@ -112,8 +121,8 @@ export class NodeView {
       setData(element, "level", finding.level);
       setData(element, "about", finding.about);
       setText(label, levelNames[finding.level] || "Note");
-      setText(text, `${finding.text}.`);
-      setText(advice, `${finding.advice[0].toUpperCase()}${finding.advice.slice(1)}.`);
+      setRich(text, `${finding.text}.`);
+      setRich(advice, `${sentence(finding.advice)}.`);
     } };
   }
 
@@ -127,10 +136,10 @@ export class NodeView {
   #makeFigures() {
     const list = make("dl", { class: "figures" });
     for (const [test, name] of [
-      ["events-per-second", "Events a second"], ["ack-p99", "Acknowledged in, p99"],
+      ["events-per-second", "Events a second"], ["ack-p99", "Acknowledged, p99"],
       ["ring-fill", "Ring filled"], ["ring-oldest-age", "Oldest event"],
-      ["duplicates", "Duplicates"], ["rejected", "Parts left out"], ["unreadable", "Unreadable bodies"],
-      ["late", "Late events"], ["connections-open", "Connections"], ["loop-lag", "Longest wait in the node"],
+      ["duplicates", "Duplicates"], ["rejected", "Parts left out"], ["unreadable", "Unreadable"],
+      ["late", "Late events"], ["refused", "Posts refused"], ["connections-open", "Connections"], ["loop-lag", "Longest wait"],
       ["certificate-days", "Certificate"],
     ]) this.#figure(list, test, name);
     return list;
@@ -162,10 +171,10 @@ export class NodeView {
     return { table, body };
   }
 
-  #cells(names, numbers, tests) {
+  #cells(names, numbers, tests, wide = []) {
     return names.map((name, i) => make(i ? "td" : "th", {
       role: i ? "cell" : "rowheader", ...(i ? {} : { scope: "row" }), "data-label": name,
-      class: numbers.includes(i) ? "number" : "", ...(tests[i] ? { "data-test": tests[i] } : {}) }));
+      class: numbers.includes(i) ? "number" : wide.includes(i) ? "wide" : i ? "firm" : "", ...(tests[i] ? { "data-test": tests[i] } : {}) }));
   }
 
   #makeSenders() {
@@ -176,7 +185,7 @@ export class NodeView {
     const { table, body } = this.#table("Senders: what each has delivered, and what is wrong", names, numbers);
     const more = make("p", { class: "muted", hidden: "" });
     this.#parts.senders = new Rows(body, () => {
-      const cells = this.#cells(names, numbers, tests);
+      const cells = this.#cells(names, numbers, tests, [8]);
       const name = make("span"), provider = make("span", { class: "muted block" });
       cells[0].append(name, provider);
       const element = make("tr", { role: "row", "data-test": "sender-row" }, ...cells);
@@ -195,8 +204,9 @@ export class NodeView {
       .filter(Boolean).join(" ");
     [sender.delivery, words.rate(sender.rate), words.count(sender.accepted), words.count(sender.duplicates),
      words.count(sender.rejected), words.count(sender.unreadable),
-     sender.refused ? codeWords(sender.codes) : "0", said || "–"]
+     sender.refused ? codeWords(sender.codes) : "0"]
       .forEach((text, i) => setText(cells[i + 1], text));
+    setRich(cells[8], said || "–");
   }
 
   #makeReaders() {
@@ -285,15 +295,15 @@ export class NodeView {
     const levelOf = (about) => (s.attention.find((finding) => finding.about === about) || {}).level || "";
     this.#set("events-per-second", words.rate(s.eventsPerSecond), "over 10 s");
     this.#set("ack-p99", words.latency(s.ack.p99),
-              s.ack.p50 === null ? "no posts in the last minute" : `half in ${words.latency(s.ack.p50)}, over 1 min`);
+              s.ack.p50 === null ? "no posts in 1 min" : `half in ${words.latency(s.ack.p50)}`);
     this.#set("ring-fill", words.percent(s.ringFill), `${words.counted(s.ring.events, "event")} of ${words.bytes(s.ring.size)}`);
     this.#set("ring-oldest-age", s.ring.events ? words.duration(s.ring.oldestAgeS) : "–",
-              "as far as a reader may be behind", levelOf("ring"));
-    for (const key of ["duplicates", "rejected", "unreadable", "late"])
+              "so far back one can read", levelOf("ring"));
+    for (const key of ["duplicates", "rejected", "unreadable", "late", "refused"])
       this.#set(key, ...withRecent(s[key], s.recentS));
     this.#set("connections-open", words.count(s.connections.open), `of ${words.count(s.connections.most)} at most`,
               levelOf("connections"));
-    this.#set("loop-lag", words.latency(s.loopLagS), "in the last minute", levelOf("loop"));
+    this.#set("loop-lag", words.latency(s.loopLagS), "for the node, in 1 min", levelOf("loop"));
     this.#set("certificate-days", certificateWords(s.certificateDays),
               s.certificate.expires === null ? "" : `until ${words.day(s.certificate.expires)}`, levelOf("certificate"));
   }
