@@ -66,7 +66,7 @@ class Browser:
     def __init__(self, size=(1280, 800), dark=False, still=False, before="", net_log=True):
         self.directory = tempfile.mkdtemp(prefix="rollcall-browser-")
         self.net_log = os.path.join(self.directory, "net.json") if net_log else None
-        self.driver = self.session = None
+        self.driver = self.session = self.http = None
         self.seen = []  # all that the console has said, for console()
         try:
             self._start_driver()
@@ -119,6 +119,8 @@ class Browser:
         """Ends the browser and the driver; the net log is whole then, and gone."""
         if self.session:
             self.quit()
+        if self.http:
+            self.http.close()
         if self.driver:
             try:
                 os.killpg(self.driver.pid, signal.SIGTERM)
@@ -305,8 +307,9 @@ def read_net_log(path):
             name, values = names.get(event["type"]), event.get("params", {})
             source = event["source"]["id"]
             if name == "URL_REQUEST_START_JOB" and "url" in values:
-                entry = found.setdefault(source, [values["url"], values.get("initiator"), b""])
-                entry[0] = values["url"]
+                # A password in an address is no other address.
+                url = re.sub(r"^(https?://)[^/@]*@", r"\1", values["url"])
+                found.setdefault(source, [url, values.get("initiator"), b""])[0] = url
             elif name == "URL_REQUEST_JOB_FILTERED_BYTES_READ" and source in found and "bytes" in values:
                 found[source][2] += base64.b64decode(values["bytes"])
     return [tuple(entry) for entry in found.values()]

@@ -136,77 +136,125 @@ def of_events(lines, *path):
     return found
 
 
-class PageTest(unittest.TestCase):
-    """`self.open()` gives a browser at the page. At the end of each test: no violation of the policy, no
-    error, nothing on the console, and no request to anywhere but the node."""
+class Page(browser.Browser):
+    """A browser at a node's page, live. finish() says what has gone wrong in it."""
 
-    # Lines of the console that a test has brought about itself.
-    allowed_console = ()
+    def __init__(self, node, url=None, keep=False, live=True, **options):
+        super().__init__(before=WATCH + ("watched.keep = true;" if keep else ""), **options)
+        self.node = node
+        try:
+            self.open(url or node.url)
+            if live:
+                self.wait_live()
+        except BaseException:
+            self.close()
+            raise
 
-    def setUp(self):
-        self.browsers = []
+    @property
+    def state(self):
+        return self.run("return document.querySelector('[data-test=connection-state]')?.dataset.state")
 
-    def open(self, node, url=None, keep=False, **options):
-        page = browser.Browser(before=WATCH, **options)
-        self.addCleanup(page.close)
-        self.browsers.append((page, node))
-        if keep:
-            page.cdp("Page.addScriptToEvaluateOnNewDocument", source="watched.keep = true;")
-        page.open(url or node.url)
-        self.wait_live(page)
-        return page
+    def wait_live(self):
+        self.until(lambda: self.state == "live", "the page to be live")
 
-    def wait_live(self, page):
-        page.until(lambda: self.state(page) == "live", "the page to be live")
+    def show(self, view):
+        self.click("nav a[data-view=%s]" % view)
+        self.until(lambda: self.run("return !document.getElementById(arguments[0]).hidden", "view-" + view), view)
+        self.wait_drawn()
 
-    def state(self, page):
-        return page.run("return document.querySelector('[data-test=connection-state]')?.dataset.state")
+    def wait_drawn(self):
+        """Two frames later, whatever was waiting to be drawn is there."""
+        self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
-    def tearDown(self):
-        for page, node in self.browsers:
-            if page.session:
-                self.assert_clean(page, node)
-
-    def assert_clean(self, page, node):
-        watched = page.run("return window.watched && [watched.violations, watched.errors, watched.ran]")
-        self.assertEqual(watched, [[], [], 0])
-        console = [text for _, text in page.console()
-                   if not any(re.search(part, text) for part in self.allowed_console)]
-        self.assertEqual(console, [])
-        if page.net_log:
-            self.assert_only_asks(page, node)
-
-    def assert_only_asks(self, page, node):
-        """Ends the browser. What it asks for its own (none of it by the page) has no initiator, and finds
-        no address."""
-        origin = node.url.rstrip("/")
-        asked = page.requests()
-        here = [url for url, _, _ in asked if url.startswith(node.url)]
-        self.assertTrue(any("/v1/events" in url for url in here), asked)
-        for url, initiator, _ in asked:
-            if url.startswith(node.url):
-                continue
-            self.assertEqual(initiator, "not an origin", "%s was asked for %s" % (initiator, url))
-            self.assertNotIn(origin, url)
-        return asked
-
-    def check(self, page, name):
+    def check(self, name):
         """One of test/page/checks.js: what it finds wrong."""
-        if not page.run("return Boolean(window.checks)"):
+        if not self.run("return Boolean(window.checks)"):
             with open("test/page/checks.js", encoding="utf-8") as script:
-                page.run(script.read())
-        return page.run("return checks.%s()" % name)
+                self.run(script.read())
+        return self.run("return checks.%s()" % name)
 
-    def show(self, page, view):
-        page.click("nav a[data-view=%s]" % view)
-        page.until(lambda: page.run("return !document.getElementById('view-%s').hidden" % view), view)
-
-    def wait_text(self, page, selector, pattern):
+    def wait_text(self, selector, pattern):
         """Waits until what `selector` shows has `pattern` in it; the text."""
         def matching():
-            text = page.text(selector)
+            text = self.text(selector)
             return text is not None and re.search(pattern, text) and (text or " ")
-        return page.until(matching, "%s to show %r; it shows %r" % (selector, pattern, page.text(selector)))
+        return self.until(matching, "%s to show %r; it shows %r" % (selector, pattern, self.text(selector)))
+
+    def lines(self):
+        """The seqs of the event lines that are shown."""
+        return [int(seq) for seq in self.run("return [...document.querySelectorAll('[data-test=event-line]')]"
+                                             ".map((line) => line.dataset.seq)")]
+
+    def wait_line(self, seq):
+        self.until(lambda: seq in self.lines(), "event %d" % seq)
+
+    def open_lines(self, most=1):
+        """Opens the first event lines, so many of them; their JSON is there then."""
+        self.find(hook("event-line"))
+        self.run("""const all = document.querySelectorAll("[data-test=event-line]");
+                    for (const line of [...all].slice(0, arguments[0]))
+                        if (!line.querySelector("[data-test=event-json]")) line.querySelector("summary, button").click()""",
+                 most)
+        self.until(lambda: self.texts(hook("event-json")), "a line's JSON")
+
+    def finish(self, allowed=()):
+        """Ends it, and says what was wrong: a violation of the policy, an error, anything on the console
+        but what `allowed` has, a request to anywhere but the node. The requests."""
+        case = unittest.TestCase()
+        case.assertEqual(self.run("return [watched.violations, watched.errors, watched.ran]"), [[], [], 0])
+        case.assertEqual([text for _, text in self.console()
+                          if not any(re.search(part, text) for part in allowed)], [])
+        asked = self.requests() if self.net_log else []
+        self.close()
+        for url, initiator, _ in asked:
+            # What the browser asks on its own account has no initiator, and finds no address.
+            if not url.startswith(self.node.url):
+                case.assertEqual(initiator, "not an origin", "%s asked for %s" % (initiator, url))
+        if self.net_log:
+            case.assertTrue(any(url.startswith(self.node.url + "v1/") for url, _, _ in asked), asked)
+        return asked
+
+
+class PageTest(unittest.TestCase):
+    """open() gives a page; what goes wrong in one fails the test."""
+
+    allowed_console = ()  # what the tests bring about themselves
+
+    def setUp(self):
+        self.pages = []
+
+    def open(self, node, **options):
+        page = Page(node, **options)
+        self.addCleanup(page.close)
+        self.pages.append(page)
+        return page
+
+    def tearDown(self):
+        for page in self.pages:
+            if page.session:
+                page.finish(self.allowed_console)
+
+
+class SharedPageTest(unittest.TestCase):
+    """One node and one page for all tests of a class."""
+
+    server = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.node = PageNode(server=cls.server)
+        cls.addClassCleanup(cls.node.stop)
+        cls.prepare()
+        cls.page = Page(cls.node)
+        cls.addClassCleanup(cls.page.close)
+
+    @classmethod
+    def prepare(cls):
+        cls.node.post_samples()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.page.finish()
 
 
 def hook(name, more=""):

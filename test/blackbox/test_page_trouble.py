@@ -35,29 +35,29 @@ class Restart(PageTest):
         page = self.open(node)
         page.until(lambda: page.texts(hook("event-line")), "lines")
         node.stop(number)
-        page.until(lambda: self.state(page) in ("reconnecting", "refused"), "the page to see it")
+        page.until(lambda: page.state in ("reconnecting", "refused"), "the page to see it")
         words = page.text(hook("connection-state"))
         self.assertRegex(words, "reconnecting|cannot be reached|not connected")
         node = self.start(rest=rest, admin_port=node.admin_port)
-        self.wait_live(page)
+        page.wait_live()
         self.assertEqual(node.post("/lab", {"after": "the restart"}).status, 200)
         newest = events(node)[-1]["seq"]
-        page.until(lambda: page.find_now(hook("event-line", '[data-seq="%d"]' % newest)), "the new event")
+        page.wait_line(newest)
         return page
 
     def test_memory_ring(self):
         page = self.restart(signal.SIGTERM)
-        self.assertRegex(self.wait_text(page, hook("gap"), "."), "started anew")
+        self.assertRegex(page.wait_text(hook("gap"), "."), "started anew")
 
     def test_memory_ring_killed(self):
         page = self.restart(signal.SIGKILL)
-        self.assertRegex(self.wait_text(page, hook("gap"), "."), "started anew")
+        self.assertRegex(page.wait_text(hook("gap"), "."), "started anew")
 
     def test_ring_file_killed(self):
         """Nothing is lost, and so no gap is stated."""
         page = self.restart(signal.SIGKILL, rest="[ring]\nfile = %s/ring\nsize = 1M\n" % self.directory)
         self.assertIsNone(page.text(hook("gap")))
-        seqs = page.run("return [...document.querySelectorAll('[data-test=event-line]')].map(e => +e.dataset.seq)")
+        seqs = page.lines()
         self.assertEqual(sorted(seqs), list(range(min(seqs), max(seqs) + 1)))
 
 
@@ -71,14 +71,14 @@ class Draining(PageTest):
             peer.send(b"POST /lab HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
             page.until(lambda: number(self.connections(page)), "the connection")
             node.process.send_signal(signal.SIGTERM)
-            self.show(page, "node")
-            self.wait_text(page, "body", "node is ending")
+            page.show("node")
+            page.wait_text("body", "node is ending")
             peer.send(b"}")
             self.assertEqual(peer.response().status, 200)
             peer.close()
 
     def connections(self, page):
-        self.show(page, "node")
+        page.show("node")
         return page.text(hook("connections-open"))
 
 
@@ -88,19 +88,13 @@ class Secret(PageTest):
     def test_admin_secret(self):
         with PageNode(server="admin_secret = sesame-of-the-harbour\n") as node:
             node.post_samples()
-            page = self.open_locked(node, node.url)
-            self.assertFalse(page.find_now(hook("event-line")))
-            page.close()
-            with_secret = node.url.replace("http://", "http://admin:sesame-of-the-harbour@")
-            page = self.open(node, url=with_secret)
+            locked = Page(node, live=False)
+            self.addCleanup(locked.close)
+            self.assertIsNone(locked.find_now(hook("connection-state")))
+            self.assertFalse([url for url, _, data in locked.requests() if "/v1/" in url or b"hive" in data])
+            page = self.open(node, url=node.url.replace("http://", "http://admin:sesame-of-the-harbour@"))
             page.until(lambda: page.texts(hook("event-line")), "lines")
             self.assertNotIn("sesame", page.run("return document.documentElement.outerHTML"))
-
-    def open_locked(self, node, url):
-        page = browser.Browser(before=WATCH)
-        self.addCleanup(page.close)
-        page.open(url)
-        return page
 
     def test_secret_changes_under_the_page(self):
         server = "admin_secret = %s\n"
@@ -112,7 +106,7 @@ class Secret(PageTest):
                 config.write(text.replace("sesame-of-the-harbour", "another-word-at-the-door"))
             node.process.send_signal(signal.SIGHUP)
             node.wait_log("configuration reloaded")
-            self.wait_text(page, hook("connection-state"), "admin_secret")
+            page.wait_text(hook("connection-state"), "admin_secret")
 
 
 HOSTILE = ["<script>watched.ran++</script>", "\"><img src=x onerror=watched.ran++>", "'onfocus=watched.ran++ autofocus='",
@@ -148,18 +142,15 @@ class Hostile(PageTest):
                 self.assertEqual(response.status, 200, (path, str(body)[:80], response))
             lines = events(node)
             page = self.open(node)
-            page.until(lambda: page.find_now(hook("event-line", '[data-seq="%d"]' % lines[-1]["seq"])), "the last")
+            page.wait_line(lines[-1]["seq"])
             before = page.run("return document.querySelectorAll('script, img, iframe, object, embed').length")
-            page.run("""for (const e of document.querySelectorAll('[data-test=event-line]'))
-                            e.querySelector('summary, button')?.click();""")
-            page.until(lambda: page.texts(hook("event-json")), "the lines' JSON")
+            page.open_lines(1000)
             for view in ("node", "venue"):
-                self.show(page, view)
-                page.run("return new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)))")
+                page.show(view)
                 for size in (PHONE, DESKTOP):
                     page.resize(*size)
                     with self.subTest(view=view, size=size):
-                        self.assertEqual(self.check(page, "overflow"), [])
+                        self.assertEqual(page.check("overflow"), [])
             # Nothing became an element, and nothing ran: tearDown looks at watched.ran.
             self.assertEqual(before, page.run(
                 "return document.querySelectorAll('script, img, iframe, object, embed').length"))
@@ -167,7 +158,7 @@ class Hostile(PageTest):
                                       "[...e.attributes].map((a) => a.name)).filter((n) => /^on/.test(n))"), [])
             self.assertIsNone(page.run("return ({}).polluted ?? null"))
             self.assertEqual(page.run("return location.href.split('#')[0]"), node.url)
-            self.assertEqual(self.state(page), "live")
+            self.assertEqual(page.state, "live")
 
 
 class Pseudonyms(PageTest):
@@ -192,13 +183,10 @@ class Pseudonyms(PageTest):
             node.post_samples()
             page = self.open(node, keep=True)
             page.until(lambda: len(page.texts(hook("event-line"))) >= 5, "lines")
-            page.run("""for (const e of document.querySelectorAll('[data-test=event-line]'))
-                            e.querySelector('summary, button')?.click();""")
-            page.until(lambda: page.texts(hook("event-json")), "the lines' JSON")
+            page.open_lines(1000)
             seen = {"the page": ""}
             for view in ("node", "venue"):
-                self.show(page, view)
-                page.run("return new Promise((d) => requestAnimationFrame(() => requestAnimationFrame(d)))")
+                page.show(view)
                 seen["the page"] += page.run(
                     "return document.documentElement.outerHTML + document.title + "
                     "[...document.querySelectorAll('input, select')].map((e) => e.value).join(' ')")
@@ -206,9 +194,7 @@ class Pseudonyms(PageTest):
             self.assertTrue(any('"venue":{' in s for s in snapshots), "no snapshot of the venue")
             seen["the worker's snapshots"] = "\n".join(snapshots)
             seen["the console"] = str(page.console())
-            watched = page.run("return [watched.violations, watched.errors, watched.ran]")
-            self.assertEqual(watched, [[], [], 0])
-            asked = self.assert_only_asks(page, node)
+            asked = page.finish()
             answers = [data for url, _, data in asked if url.startswith(node.url)]
             self.assertTrue(any(b'"received"' in data for data in answers), "no event in the answers")
             seen["the answers"] = b"\n".join(answers).decode("utf-8", "replace")

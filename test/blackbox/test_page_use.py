@@ -15,31 +15,27 @@ return axe.run(document, {resultTypes: ["violations"]}).then((result) => result.
 """
 
 
-class Use(PageTest):
+class Use(SharedPageTest):
     @classmethod
-    def setUpClass(cls):
-        cls.node = PageNode()
+    def prepare(cls):
         cls.node.post_samples()
         cls.node.post("/hive", b"no json")  # something that needs attention
         cls.node.post("/bt/unguessable", b"{}")
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.node.__exit__(None)
-
-    def open_drawn(self, **options):
-        page = self.open(self.node, **options)
-        page.find(hook("event-line"))
-        return page
+    def setUp(self):
+        self.page.prefer()
+        self.page.resize(*DESKTOP)
+        self.page.reload()
+        self.page.wait_live()
+        self.page.find(hook("event-line"))
+        self.page.check("overflow")  # brings the checks into the page
 
     def show_drawn(self, page, view):
-        self.show(page, view)
+        page.show(view)
         page.find(hook("sender-row") if view == "node" else hook("event-line"))
-        # One frame later whatever was waiting to be drawn is there.
-        page.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def test_widths(self):
-        page = self.open_drawn()
+        page = self.page
         for size in ((320, 640), PHONE, (768, 1024), DESKTOP, (1600, 900)):
             page.resize(*size)
             for view in VIEWS:
@@ -47,10 +43,10 @@ class Use(PageTest):
                     self.show_drawn(page, view)
                     # At 320 px a page may be a little wide; from 360 on it may not.
                     if size[0] >= 360:
-                        self.assertEqual(self.check(page, "overflow"), [])
+                        self.assertEqual(page.check("overflow"), [])
 
     def test_colours(self):
-        page = self.open_drawn()
+        page = self.page
         backgrounds = set()
         for dark in (False, True):
             page.prefer(dark=dark)
@@ -60,7 +56,7 @@ class Use(PageTest):
                 for view in VIEWS:
                     with self.subTest(dark=dark, size=size, view=view):
                         self.show_drawn(page, view)
-                        self.assertEqual(self.check(page, "contrast"), [])
+                        self.assertEqual(page.check("contrast"), [])
         self.assertEqual(len(backgrounds), 2, "dark is as light")
 
     def test_accessibility(self):
@@ -70,23 +66,17 @@ class Use(PageTest):
                 axe = script.read()
         else:
             print("axe-core is not here (./dev page brings it): own checks alone")
-        page = self.open_drawn()
+        page = self.page
         for size in (PHONE, DESKTOP):
             page.resize(*size)
             for view in VIEWS:
                 with self.subTest(size=size, view=view):
                     self.show_drawn(page, view)
                     if view == "venue":
-                        self.open_line(page)
-                    self.assertEqual(self.check(page, "accessibility"), [])
+                        page.open_lines()
+                    self.assertEqual(page.check("accessibility"), [])
                     if axe:
                         self.assertEqual(page.run(axe + RUN_AXE), [])
-
-    def open_line(self, page):
-        """Opens the first line of the events, unless one is open."""
-        if not page.texts(hook("event-json")):
-            page.click(hook("event-line", " :is(summary, button)"))
-            page.until(lambda: page.texts(hook("event-json")), "the line's JSON")
 
     def walk(self, page, key):
         """Presses `key` until the document itself has the focus again; what had it on the way."""
@@ -95,7 +85,7 @@ class Use(PageTest):
         most = 3 * page.run("return checks.reachable()") + 10
         while len(found) < most:
             page.keys(key)
-            focus = self.check(page, "focus")
+            focus = page.check("focus")
             if focus is None:
                 if found:
                     return found
@@ -106,8 +96,7 @@ class Use(PageTest):
         self.fail("trapped: " + " ".join(str(f["path"]) for f in found[-6:]))
 
     def test_keyboard(self):
-        page = self.open_drawn()
-        self.check(page, "overflow")  # brings the checks into the page
+        page = self.page
         for size in (DESKTOP, PHONE):
             page.resize(*size)
             for view in VIEWS:
@@ -132,8 +121,7 @@ class Use(PageTest):
         self.fail("Tab never came to " + selector)
 
     def test_keyboard_alone_is_enough(self):
-        page = self.open_drawn()
-        self.check(page, "overflow")
+        page = self.page
         self.focus_on(page, "nav a[data-view=node]")
         page.keys("enter")
         page.find(hook("sender-row"))
@@ -149,25 +137,18 @@ class Use(PageTest):
                    and page.texts(hook("event-line")), "only that client's lines")
 
     def test_focus_stays_while_events_come(self):
-        page = self.open_drawn()
-        self.check(page, "overflow")
+        page = self.page
         self.focus_on(page, hook("event-line", " :is(summary, button)"))
-        before = self.check(page, "focus")
+        before = page.check("focus")
         for i in range(3):
             self.node.post("/lab", {"n": i, "of": "the focus test"})
-            page.until(lambda: self.newest(page) >= self.last_seq(), "the event")
-        after = self.check(page, "focus")
+            page.wait_line(events(self.node)[-1]["seq"])
+        after = page.check("focus")
         self.assertEqual(before["key"], after and after["key"], "%s became %s" % (before, after))
 
-    def newest(self, page):
-        return max((int(s) for s in page.run(
-            "return [...document.querySelectorAll('[data-test=event-line]')].map(e => e.dataset.seq)")), default=0)
-
-    def last_seq(self):
-        return events(self.node)[-1]["seq"]
-
     def test_reduced_motion(self):
-        page = self.open_drawn(still=True)
+        page = self.page
+        page.prefer(still=True)
         for view in VIEWS:
             self.show_drawn(page, view)
             self.assertEqual(page.run("return document.getAnimations().filter(a => a.playState === 'running' &&"
