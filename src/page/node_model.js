@@ -29,7 +29,7 @@ export const nodeLimits = Object.freeze({
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const object = (value) => (isObject(value) ? value : {});
-const array = (value) => (Array.isArray(value) ? value : []);
+const array = (value) => (Array.isArray(value) ? Array.from(value) : []);
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const flag = (value) => (typeof value === "boolean" ? value : null);
 

@@ -85,9 +85,17 @@ function neverYet(sender) {
            advice: `enter this node's URL in ${portal(sender)}; ${probe}` };
 }
 
+/** Posts that ended before the node knew what for: too large, too slow. */
+function cutOff({ name, recent }) {
+  const [worst] = [...recent.codes].filter(([code]) => Number(code) >= 400).sort((a, b) => b[1] - a[1]);
+  if (!worst) return null;
+  return { level: "warn", about: name, text: `${name}'s posts are in part refused (in 10 min ${codeWords(recent.codes)})`,
+           advice: refusalAdvice(Number(worst[0]), name) };
+}
+
 function refusals(sender) {
   const { name, lastError, recent, lastEvent, nodeMs } = sender;
-  if (!lastError || lastError.at === null || (nodeMs - lastError.at) / 1000 > RECENT_S) return null;
+  if (!lastError || lastError.at === null || (nodeMs - lastError.at) / 1000 > RECENT_S) return cutOff(sender);
   const sinceThen = lastEvent !== null && lastEvent > lastError.at;
   const counted = codeWords(recent.codes);
   return {
@@ -203,7 +211,8 @@ export function describeNode(node) {
   const found = [];
   if (node.diskFailed === true)
     found.push({ level: "alarm", about: "disk",
-                 text: "The ring's file cannot be written to disk: posts are answered 503 until it works again",
+                 text: `The ring's file cannot be written to disk: ${node.ring.sync === "always"
+                   ? "posts are answered 503 until it works again" : "a loss of power would lose events"}`,
                  advice: "look at the disk (full, read-only, gone); the log has the reason" });
   if (node.draining === true)
     found.push({ level: "warn", about: "node", text: "The node is ending: it takes no more connections",

@@ -142,7 +142,8 @@ export class StreamModel {
 
   #plan(nowMs) {
     const steps = streamLimits.retryMs;
-    this.#retryAt = nowMs + steps[Math.min(this.#retries, steps.length - 1)];
+    const step = this.forbidden ? steps.length - 1 : Math.min(this.#retries, steps.length - 1);
+    this.#retryAt = nowMs + steps[step];
     this.#retries++;
   }
 
@@ -201,6 +202,11 @@ export class StreamModel {
   /** Whether the status should be asked for more often. */
   get troubled() {
     return this.#state !== "live" || this.#failure !== null;
+  }
+
+  /** Whether the node does not want this browser: asking again and again would only fill its log. */
+  get forbidden() {
+    return this.#failure !== null && [401, 403, 421].includes(this.#failure.status);
   }
 
   snapshot(nowMs) {

@@ -145,12 +145,12 @@ export function failure(reason) {
   case 401:
     return "the node wants its admin_secret: load this page again and enter it";
   case 403:
-    return "the node refuses this browser (403): is it let in, and is the secret the right one?";
+    return "the node takes this for another site's page (403): open it by its own address";
   case 404:
     return "the node does not know this address (404): is it older than this page? Load it again";
   case 421:
-    return "the node does not answer under this name (421): open the page by the address that "
-      + "`admin` has in its configuration";
+    return "without an admin_secret the node answers to localhost alone (421): open the page through an "
+      + "ssh tunnel, or set one";
   case 429:
     return "the node is asked too often (429): close other pages like this one";
   case 503:

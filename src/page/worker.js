@@ -17,6 +17,7 @@ const FEED_MS = 50;
 const POLL_MS = 2000;
 const POLL_TROUBLED_MS = 1000;
 const POLL_HIDDEN_MS = 10000;
+const POLL_REFUSED_MS = 15000; // 401, 403, 421: only a person changes that
 const POLL_LARGE_MS = 10000; // a status of thousands of endpoints is work for the node
 const LARGE_BYTES = 256 * 1024;
 const ANSWER_MS = 10000;
@@ -130,6 +131,7 @@ async function pollOnce() {
 function pause() {
   if (!look.visible) return POLL_HIDDEN_MS;
   if (statusBytes > LARGE_BYTES) return POLL_LARGE_MS;
+  if (stream.forbidden) return POLL_REFUSED_MS;
   return stream.troubled ? POLL_TROUBLED_MS : POLL_MS;
 }
 
