@@ -191,10 +191,9 @@ class Page(browser.Browser):
     def open_lines(self, most=1):
         """Opens the first event lines, so many of them; their JSON is there then."""
         self.find(hook("event-line"))
-        self.run("""const all = document.querySelectorAll("[data-test=event-line]");
-                    for (const line of [...all].slice(0, arguments[0]))
-                        if (!line.querySelector("[data-test=event-json]")) line.querySelector("summary, button").click()""",
-                 most)
+        self.run("""for (const line of [...document.querySelectorAll("[data-test=event-line]")].slice(0, arguments[0]))
+                        if (!line.querySelector("[data-test=event-json]")?.checkVisibility())
+                            line.querySelector("summary, button").click();""", most)
         self.until(lambda: self.texts(hook("event-json")), "a line's JSON")
 
     def finish(self, allowed=()):

@@ -130,7 +130,7 @@ class Hostile(PageTest):
             yield "/pn/unguessable", {"action": text[:200], "channel": text, "uuid": text, "sub_key": text,
                                       "timestamp": int(time.time()), "occupancy": 3}
             yield "/juniper", {"topic": text[:200], "events": [
-                {"mac": mac, "ap_name": text, "map_id": text, "x": "NaN", "y": 1e400, "zone_id": text, "site_name": text}]}
+                {"mac": mac, "ap_name": text, "map_id": text, "x": "NaN", "y": "1e400", "zone_id": text, "site_name": text}]}
             yield "/lab", {text[:64]: text, "__proto__": {"polluted": text}}
         yield "/lab", [[[[[[{"deep": [1] * 2000}]]]]]]
         yield "/pn/unguessable", b"<script>watched.ran++</script>"
