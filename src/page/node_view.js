@@ -280,7 +280,7 @@ export class NodeView {
     well.hidden = attention.length > 0 && !failure;
     setText(well, failure
       ? `These figures are ${words.duration(ageMs / 1000)} old: ${words.failure(failure)}.`
-      : "Nothing: every sender delivers, and the node is well.");
+      : "Nothing: no alarm, no warning.");
     this.#more(attentionMore, attentionHidden, "matter");
   }
 

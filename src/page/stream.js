@@ -2,8 +2,9 @@
 // how that is said. Pure: the worker owns the EventSource, the timers and the clock, and tells what
 // happens here; times are ms of a clock that may jump (a laptop sleeps).
 //
-// A browser's EventSource comes back by itself after a broken connection, and silently. Three
+// A browser's EventSource comes back by itself after a broken connection, and silently. Four
 // things it does not do are done here: it gives up for good after an answer that is not 200; it
+// waits for ever where nothing answers, or nobody enters the secret that the node has asked for; it
 // does not see that a connection is dead (heartbeats are comments, which it hides); and it does not
 // say what is going on. Whether the stream is dead shows by the status, which has the newest seq.
 //
@@ -11,7 +12,8 @@
 
 export const streamLimits = Object.freeze({
   backlog: 50000, // events: a page that is opened begins at most so far back, whatever the ring holds
-  stallMs: 10000, // behind the node for so long without an event: the connection is dead
+  stallMs: 10000, // behind the node for so long without an event: the connection is dead; the
+  // same while it comes up, as the node answers otherwise
   jumpMs: 20000, // nobody's timer is so late but a sleeping machine's
   retryMs: [1000, 2000, 4000, 8000, 15000], // after refusals, one after the other
   gapShownMs: 10 * 60 * 1000, // how long a gap is stated at the top of the page
@@ -74,6 +76,7 @@ export class StreamModel {
   #newest = null; // {ring, seq} of the last status
   #lastEvent = 0; // when an event, a gap or the stream's begin was last seen
   #lastTick = 0;
+  #waitsSince = null; // not connected since then, though the node answers otherwise
   #retries = 0;
   #retryAt = null; // when to open anew; null: the EventSource is at it
   #failure = null; // of the status, which says more than an EventSource does
@@ -186,6 +189,12 @@ export class StreamModel {
     }
     if (this.#retryAt !== null && nowMs >= this.#retryAt) {
       this.#retryAt = null;
+      return { open: true, woke };
+    }
+    const waits = this.#state !== "live" && this.#newest !== null && this.#failure === null;
+    this.#waitsSince = waits ? this.#waitsSince ?? nowMs : null;
+    if (waits && this.#retryAt === null && nowMs - this.#waitsSince > streamLimits.stallMs) {
+      this.#waitsSince = null;
       return { open: true, woke };
     }
     const behind = this.behind();

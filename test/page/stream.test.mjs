@@ -50,11 +50,24 @@ test("the browser is left to come back by itself while it tries", () => {
   const model = new StreamModel(0);
   model.onOpen(0);
   model.onError(false, 100);
+  model.onStatusFailure({ kind: "network" }, 100);
   assert.equal(model.snapshot(100).state, "reconnecting");
   assert.equal(model.troubled, true);
   assert.deepEqual(run(model, 100, 60000), []);
   model.onOpen(61000);
   assert.equal(model.snapshot(61000).state, "live");
+});
+
+test("where the node answers, but the stream does not come up, it is opened anew", () => {
+  const model = new StreamModel(0);
+  model.onOpen(0);
+  model.onError(false, 0);
+  model.onStatusFailure({ kind: "network" }, 0);
+  assert.deepEqual(run(model, 0, 60000), []);
+  model.onStatus(status(7), 60000);
+  const asked = run(model, 60250, 3.5 * streamLimits.stallMs).map(({ at }) => at);
+  assert.equal(asked.length, 3);
+  assert.ok(asked[0] > streamLimits.stallMs && asked[1] - asked[0] > streamLimits.stallMs, `${asked}`);
 });
 
 test("where the browser gives up, it is opened anew, more and more seldom", () => {
