@@ -255,7 +255,7 @@ export class NodeView {
     const { root, well } = this.#parts;
     root.classList.toggle("stale", Boolean(snapshot.failure));
     if (snapshot.waiting) {
-      setText(well, snapshot.failure ? `No figures yet: ${words.failure(snapshot.failure)}.` : "Waiting for the node's first answer.");
+      setText(well, snapshot.failure ? "No figures yet." : "Waiting for the node's first answer.");
       return;
     }
     this.#drawAttention(snapshot);
@@ -279,7 +279,7 @@ export class NodeView {
     attentionList.hidden = attention.length === 0;
     well.hidden = attention.length > 0 && !failure;
     setText(well, failure
-      ? `These figures are ${words.duration(ageMs / 1000)} old: ${words.failure(failure)}.`
+      ? `These figures are ${words.duration(ageMs / 1000)} old.`
       : "Nothing: no alarm, no warning.");
     this.#more(attentionMore, attentionHidden, "matter");
   }
@@ -298,7 +298,7 @@ export class NodeView {
               s.ack.p50 === null ? "no posts in 1 min" : `half in ${words.latency(s.ack.p50)}`);
     this.#set("ring-fill", words.percent(s.ringFill), `${words.counted(s.ring.events, "event")} of ${words.bytes(s.ring.size)}`);
     this.#set("ring-oldest-age", s.ring.events ? words.duration(s.ring.oldestAgeS) : "–",
-              "so far back one can read", levelOf("ring"));
+              "how far back one can read", levelOf("ring"));
     for (const key of ["duplicates", "rejected", "unreadable", "late", "refused"])
       this.#set(key, ...withRecent(s[key], s.recentS));
     this.#set("connections-open", words.count(s.connections.open), `of ${words.count(s.connections.most)} at most`,

@@ -50,8 +50,8 @@ function drawTop() {
   if (document.title !== title) document.title = title;
   const badge = find("attention-count"), count = node.attention ? node.attention.length : 0;
   badge.hidden = count === 0;
-  setText(badge, count ? ` ${words.count(count)}` : "");
-  if (count) badge.setAttribute("aria-label", words.counted(count, "matter needs", "matters need") + " attention");
+  setText(badge.firstElementChild, count ? words.count(count) : "");
+  setText(badge.lastElementChild, count === 1 ? " matter needs attention" : " matters need attention");
 }
 
 // --- drawing ------------------------------------------------------------------------------------

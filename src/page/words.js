@@ -193,7 +193,7 @@ export function connection(connection) {
     if (draining) return { state: "live", text: "live; the node is ending" };
     // A second's worth of a busy node is no lag that anyone could see.
     if (behind > 10000) return { state: "behind", text: `catching up, ${short(behind)} events behind` };
-    if (why) return { state: "behind", text: `events come, figures do not${why}` };
+    if (why) return { state: "behind", text: `no figures at the moment${why}` };
     return { state: "live", text: "live" };
   case "reconnecting":
     return { state: "reconnecting", text: `reconnecting${since}${why}` };

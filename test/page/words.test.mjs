@@ -76,7 +76,7 @@ test("the connection", () => {
   assert.match(said({ state: "live", draining: true }).text, /ending/);
   assert.deepEqual(said({ state: "live", behind: 10000 }).state, "live");
   assert.deepEqual(said({ state: "live", behind: 35000 }), { state: "behind", text: "catching up, 35k events behind" });
-  assert.match(said({ state: "live", failure: { kind: "timeout" } }).text, /figures do not/);
+  assert.match(said({ state: "live", failure: { kind: "timeout" } }).text, /no figures at the moment/);
   assert.deepEqual(said({ state: "reconnecting", sinceMs: 500 }).text, "reconnecting");
   assert.match(said({ state: "reconnecting", sinceMs: 42000, failure: { kind: "network" } }).text,
                /^reconnecting for 40 s: the node cannot be reached/);
