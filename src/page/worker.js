@@ -48,7 +48,7 @@ function feed() {
 
 function onLine(message) {
   stream.onEvent(message.lastEventId, Date.now());
-  if (batch.add(message.data)) feed();
+  if (batch.add(message.data, message.lastEventId)) feed();
   else if (feedTimer === null) feedTimer = setTimeout(feed, FEED_MS);
 }
 
