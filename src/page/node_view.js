@@ -247,7 +247,7 @@ export class NodeView {
       ["node-certificate", "Certificate"], ["node-reload", "Reloads"], ["node-privacy", "Privacy"],
       ["node-dedupe", "Known ids"],
     ]) detail(node, test, name);
-    return make("div", { class: "columns" }, this.#panel("Connections", peers), this.#panel("Node", node));
+    return make("div", { class: "columns" }, this.#panel("Connections", peers), this.#panel("This node", node));
   }
 
   // --- drawn with each snapshot -----------------------------------------------------------------

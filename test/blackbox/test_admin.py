@@ -140,6 +140,11 @@ class Who(unittest.TestCase):
                     status, answer, _ = ask(node, path, headers=headers)
                     self.assertEqual(status, 401, (path, headers))
                     self.assertEqual(answer["www-authenticate"], 'Basic realm="rollcall", charset="UTF-8"')
+            # A script's request would wait for as long as the browser asks its user.
+            script = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
+            for headers in (script, {**script, **basic("x:wrong")}):
+                status, answer, _ = ask(node, "/v1/status", headers=headers)
+                self.assertEqual((status, answer["www-authenticate"]), (401, 'Bearer realm="rollcall"'))
             for headers in (basic("anyone:open:sesame"), basic(":second"), {"Authorization": "bearer second"}):
                 self.assertEqual(ask(node, "/v1/status", headers=headers, host="node.example")[0], 200, headers)
             for path in ("/livez", "/readyz"):
