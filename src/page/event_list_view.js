@@ -10,7 +10,7 @@
 import { prettyJson } from "./venue_words.js";
 import { count, counted } from "./words.js";
 
-const READING_LINES = 200;
+const READING_LINES = 200; // three lists and more, so that a lull does not stop it
 
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);

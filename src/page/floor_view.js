@@ -17,6 +17,7 @@ const FADED = 0.3; // of a client that is about to be gone
 const SMALL_MOVE = 0.25; // of the picture's width: what goes further jumps
 const TABLE_ROWS = 50;
 const SCALE_HEIGHT = 30; // of the strip below the picture
+const NEW_CLIENTS = 150; // made at one time: where a crowd comes, the rest is drawn with the next snapshot
 const LABELLED_APS = 12; // more names than that hide each other
 
 /** The scale and offset by which an extent in metres fills a picture: {scale, x(metres), y(metres)}. */
@@ -177,18 +178,22 @@ export class FloorView {
       for (const { node } of this.#clients.values()) node.remove();
       this.#clients.clear();
     }
+    let made = 0;
     for (const client of at ? floor.clients : []) {
+      const known = this.#clients.get(client.key);
+      if (!known && made++ >= NEW_CLIENTS) continue;
       seen.add(client.key);
-      const known = this.#clients.get(client.key), drawn = known || this.#make(client);
+      const drawn = known || this.#make(client);
       const x = at.x(client.x), y = at.y(client.y);
       const far = Math.hypot(x - drawn.x, y - drawn.y) > width * SMALL_MOVE;
       drawn.node.classList.toggle("jumps", !known || moved || far);
       if (drawn.x !== x || drawn.y !== y) drawn.node.style.transform = `translate(${x}px, ${y}px)`;
       Object.assign(drawn, { x, y, client });
-      drawn.ring.setAttribute("r", client.unc ? Math.max(client.unc * at.scale, 9).toFixed(1) : 0);
+      if (client.unc && !drawn.ring) drawn.node.prepend(drawn.ring = shape(drawn.node, "circle", { class: "unc" }));
+      drawn.ring?.setAttribute("r", client.unc ? Math.max(client.unc * at.scale, 9).toFixed(1) : 0);
       const strength = 1 - (1 - FADED) * Math.min(client.age / windowMs, 1);
       drawn.body.style.opacity = strength.toFixed(2);
-      drawn.ring.style.opacity = (strength * 0.7).toFixed(2);
+      if (drawn.ring) drawn.ring.style.opacity = (strength * 0.7).toFixed(2);
       const said = placeSentence(client, client.age < 10000 ? 0 : Math.floor(client.age / 10000) * 10000);
       if (drawn.said !== said) drawn.node.setAttribute("aria-label", drawn.said = said);
     }
@@ -206,12 +211,11 @@ export class FloorView {
     const node = shape(this.#groups.clients, "g", { class: `client ${kind} jumps`, role: "img", tabindex: -1,
                                                     "data-test": "floor-client", "data-mac": client.key,
                                                     "data-kind": kind });
-    const ring = shape(node, "circle", { class: "unc", r: 0 });
-    shape(node, "circle", { class: "touch", r: 13 });
-    const focus = shape(node, "circle", { class: "focus-ring", r: 11 });
+    const ring = client.unc ? shape(node, "circle", { class: "unc", r: 0 }) : null;
+    shape(node, "circle", { class: "focus-ring", r: 12 }); // and what a finger meets
     const body = kind === "known" ? shape(node, "circle", { class: "body", r: 6 })
       : shape(node, "path", { class: "body", d: "M0-8L8 0L0 8L-8 0Z" });
-    const drawn = { node, ring, body, focus, x: NaN, y: NaN, client, said: "" };
+    const drawn = { node, ring, body, x: NaN, y: NaN, client, said: "" };
     this.#clients.set(client.key, drawn);
     return drawn;
   }

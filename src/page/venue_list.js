@@ -1,7 +1,7 @@
 // The events that are kept to be read, newest last, and those of them that a filter lets through. Pure.
 //
 // An event is kept as the text of its line; its sentence is made when it is first shown, for 5,000 a
-// second come and a hundred are looked at. A filter looks at what is kept and at what comes: what fits
+// second come and a few are looked at. A filter looks at what is kept and at what comes: what fits
 // it is kept for itself, so that a rare one does not leave with the crowd.
 //
 // Bounds (listLimits): events and characters of text, each for all and again for what fits; lines
@@ -11,7 +11,7 @@ import { identity, sentence } from "./venue_words.js";
 export const listLimits = Object.freeze({
   events: 2000,
   chars: 32 * 1024 * 1024, // of both kinds of event the newest one is kept, however long
-  shown: 100,
+  shown: 60,
   inlineChars: 8 * 1024, // a longer text goes to the page only once its line is open
   open: 100,
   remembered: 4, // lists last shown: a line that is opened may have left since

@@ -133,9 +133,10 @@ export class VenueView {
       bar.append(button);
     }
     groups.name = element("th", { scope: "col" });
+    groups.random = element("th", { scope: "col", class: "number" }, "Random.");
     groups.says = element("th", { scope: "col", class: "number" }, "Sender says");
     const head = element("tr", {}, groups.name, element("th", { scope: "col", class: "number" }, "Known"),
-                         element("th", { scope: "col", class: "number" }, "Random."), groups.says,
+                         groups.random, groups.says,
                          element("th", { scope: "col", class: "number" }, "Came"),
                          element("th", { scope: "col", class: "number" }, "Left"));
     groups.body = element("tbody");
@@ -158,7 +159,9 @@ export class VenueView {
       setText(button, `${plural} ${count(sorts[name])}`);
     }
     setText(groups.name, ONE[sort]);
+    // Who is in a channel has a name there, not an address.
     groups.says.hidden = !channels;
+    groups.random.hidden = channels;
     this.#drawRows(rows, group && group.sort === sort ? group.key : null, channels);
     groups.table.hidden = rows.length === 0;
     const since = ` Came and left: since ${sinceWords(recent, series)}.`;
@@ -186,6 +189,7 @@ export class VenueView {
       drawn.row.classList.toggle("chosen", row.key === chosen);
       for (const key of ["known", "randomized", "arrivals", "departures"]) setText(drawn[key], count(row[key]));
       drawn.occupancy.hidden = !channels;
+      drawn.randomized.hidden = channels;
       setText(drawn.occupancy, count(row.occupancy));
     });
   }

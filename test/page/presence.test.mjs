@@ -83,6 +83,16 @@ test("who never leaves is gone after holdMs", () => {
   assert.deepEqual([scene.at(T + presenceLimits.holdMs), scene.group("channel", "c")], [[0, 0], [0, 0]]);
 });
 
+test("who was seen before joining, or joins again, stays for the whole time", () => {
+  const scene = new Scene();
+  scene.sign("u", T, { endpoint: "e" });
+  scene.sign("u", T + 1000, { what: "enter", channel: "c" });
+  assert.deepEqual(scene.at(T + 2 * WINDOW), [1, 0]);
+  scene.sign("u", T + 3 * WINDOW, { what: "enter", channel: "c" });
+  assert.deepEqual(scene.at(T + presenceLimits.holdMs + 2000), [1, 0]);
+  assert.deepEqual(scene.at(T + 3 * WINDOW + presenceLimits.holdMs), [0, 0]);
+});
+
 test("in two channels: one client, counted in both, gone with the second leave", () => {
   const scene = new Scene();
   for (const channel of ["c", "d"]) scene.sign("u", T, { what: "enter", channel });
@@ -162,13 +172,13 @@ test("the series has its minutes and no more, and old ones do not come round aga
   const points = scene.presence.series(scene.presence.all);
   assert.equal(points.length, presenceLimits.minutes + 1);
   assert.equal(points[0].t - T, (100 - presenceLimits.minutes + 1) * MINUTE);
-  for (const point of points) assert.equal(point.arrivals, 1);
+  assert.deepEqual(points.map((point) => [point.arrivals, point.departures]), [...Array(30).fill([1, 1]), [1, 0]]);
 });
 
 test("a night without events: nobody is left, its minutes are empty, and it takes no time", () => {
   const scene = new Scene();
   scene.sign("a", T, { ap: "one" });
-  assert.deepEqual(scene.at(T + 400 * 24 * 60 * MINUTE), [0, 0]);
+  assert.deepEqual(scene.at(T + 2000 * 365 * 24 * 60 * MINUTE), [0, 0]); // minute by minute: an hour
   const points = scene.presence.series(scene.presence.all);
   assert.equal(points.length, presenceLimits.minutes + 1);
   assert.ok(points.every((point) => point.known + point.arrivals + point.departures === 0));

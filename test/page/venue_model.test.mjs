@@ -80,6 +80,21 @@ test("PubNub: who joined and who left, of events and of summaries, and what the 
   assert.deepEqual(snapshot.present, { known: 4, randomized: 0 }); // and u-3, who changed its state
 });
 
+test("PubNub: a summary's lists, and a count that comes late", () => {
+  const model = new VenueModel();
+  const tell = (channel, more) => model.addEvents([seen(undefined, RECEIVED, { client: undefined, kind: "interval",
+                                                                             channel: { name: "c", ...channel }, ...more })], RECEIVED);
+  const now = () => model.snapshot(RECEIVED).present.known;
+  model.select({ sort: "channel" });
+  tell({ occupancy: 4, joined: ["a", "b", "d", "e"] });
+  assert.equal(now(), 4);
+  tell({ occupancy: 3, left: ["a"] });
+  assert.equal(now(), 3);
+  tell({ occupancy: 2, timed_out: ["b"] });
+  tell({ occupancy: 9 }, { delay_ms: 1000 });
+  assert.deepEqual([now(), row(model.snapshot(RECEIVED), "c").known, row(model.snapshot(RECEIVED), "c").occupancy], [2, 2, 2]);
+});
+
 test("duplicates are in the list, and count nothing", () => {
   const model = new VenueModel();
   model.addEvents([seen("a", RECEIVED, { duplicate: true })], RECEIVED);
@@ -169,8 +184,8 @@ test("a node's clock that is set back begins a new history", () => {
   model.addEvents([seen("a", RECEIVED)], RECEIVED);
   model.setClock(NaN, RECEIVED);
   model.setClock(RECEIVED - WINDOW - 1, RECEIVED);
-  model.addEvents([seen("b", RECEIVED - WINDOW)], RECEIVED + 1);
-  assert.equal(model.snapshot(RECEIVED + 1).present.known, 1);
+  model.addEvents(["b", "c"].map((mac) => seen(mac, RECEIVED - WINDOW)), RECEIVED + 1);
+  assert.equal(model.snapshot(RECEIVED + 1).present.known, 2);
 });
 
 test("a gap is told until a window after it, and its minutes are marked", () => {
