@@ -136,6 +136,8 @@ static void answer_error(struct ingest_answer *answer, int status, const char *m
     answer->body = span_from(answer->text, (size_t)len);
     answer->content_type = "application/json";
     answer->reason = message;
+    answer->where[0] =
+        0; /* of a body that was to be kept as unreadable, and is refused all the same */
 }
 
 static void answer_unavailable(struct ingest_answer *answer, const char *message) {

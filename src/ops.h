@@ -28,9 +28,9 @@ struct ops {
     uint64_t reloads, reload_fails; /* since start */
     bool reload_ok;                 /* the last one; true where there was none */
     bool draining;
-    bool disk_failed;         /* the ring's file could not be written through the last time */
-    bool certificate_refused; /* its files have changed and cannot be used */
-    unsigned most_conns;      /* that are taken at once */
+    bool disk_failed;             /* the ring's file could not be written through the last time */
+    bool certificate_refused;     /* its files have changed and cannot be used */
+    unsigned most_conns;          /* that are taken at once */
     int64_t certificate_expiry_s; /* Unix time */
     int64_t started_us, now_us;   /* Unix time */
 };

@@ -70,7 +70,7 @@ struct server {
     uint64_t reloads, reload_fails;
     bool reload_failed;       /* the last one */
     bool certificate_refused; /* its files have changed and cannot be used: the last ones stay */
-    int64_t started_us; /* Unix time */
+    int64_t started_us;          /* Unix time */
     struct notify notify;        /* the service manager */
     struct wheel_node watchdog;  /* its next sign of life */
     struct activation inherited; /* its sockets that no line of the configuration has taken yet */

@@ -15,8 +15,7 @@ export const nodeLimits = Object.freeze({
   points: 660, // one a second for more than ten minutes
   senders: 200,
   readers: 64,
-  samples: 21, // one each half minute
-  sampleMs: 30000,
+  sampleMs: 30000, // between samples of counters: 21 of them at most
   pauses: 32, // between a sender's deliveries: its usual pace
   codes: 24,
   attention: 50,
@@ -308,8 +307,7 @@ export class NodeModel {
       ...read,
       senders: new Map(read.senders.slice(0, 4096).map((sender) => [sender.name, sender])),
     });
-    while (this.#samples.length > nodeLimits.samples
-           || read.at - this.#samples[0].at > nodeLimits.spanMs) this.#samples.shift();
+    while (read.at - this.#samples[0].at > nodeLimits.spanMs) this.#samples.shift();
   }
 
   /** Over the points of the last `ms`: {rate, p50, p99}. */
@@ -347,6 +345,7 @@ export class NodeModel {
       ageS: sender.lastEvent === null ? null : Math.max(0, (read.nodeMs - sender.lastEvent) / 1000),
       rate: recent.accepted !== null && seconds > 0 ? recent.accepted / seconds : null,
       usualPauseS: pace ? pace.longestS : null,
+      recentS: seconds || null,
       nodeMs: read.nodeMs,
       uptimeS: read.uptimeS,
       refused: sum(bad(sender.codes)),

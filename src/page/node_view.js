@@ -73,6 +73,7 @@ function withRecent({ total, recent }, recentS) {
   return [words.count(total), late];
 }
 
+const ended = (text) => (/[.?!]$/.test(text) ? text : `${text}.`);
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function certificateWords(days) {
@@ -121,8 +122,8 @@ export class NodeView {
       setData(element, "level", finding.level);
       setData(element, "about", finding.about);
       setText(label, levelNames[finding.level] || "Note");
-      setRich(text, `${finding.text}.`);
-      setRich(advice, `${sentence(finding.advice)}.`);
+      setRich(text, ended(finding.text));
+      setRich(advice, ended(sentence(finding.advice)));
     } };
   }
 
@@ -187,7 +188,7 @@ export class NodeView {
     this.#parts.senders = new Rows(body, () => {
       const cells = this.#cells(names, numbers, tests, [8]);
       const name = make("span"), provider = make("span", { class: "muted block" });
-      cells[0].append(name, provider);
+      cells[0].append(name, " ", provider);
       const element = make("tr", { role: "row", "data-test": "sender-row" }, ...cells);
       return { element, update: (sender) => this.#drawSender(element, cells, name, provider, sender) };
     });
@@ -200,7 +201,7 @@ export class NodeView {
     setData(row, "level", sender.level);
     setText(name, sender.name);
     setText(provider, sender.provider || "");
-    const said = [sender.said && `${sender.said}.`, !sender.said && sender.problem && `Last trouble: ${sender.problem}.`]
+    const said = [sender.said && ended(sender.said), !sender.said && sender.problem && ended(`Last trouble: ${sender.problem}`)]
       .filter(Boolean).join(" ");
     [sender.delivery, words.rate(sender.rate), words.count(sender.accepted), words.count(sender.duplicates),
      words.count(sender.rejected), words.count(sender.unreadable),
@@ -309,7 +310,7 @@ export class NodeView {
   }
 
   #drawReaders(s) {
-    setText(this.#parts.connected, `${words.counted(s.readers, "connection")} on the socket, this page's included.`);
+    setText(this.#parts.connected, `${words.counted(s.readers, "connection")} on the socket.`);
     setText(this.#parts.lost, s.readersLost ? `${words.counted(s.readersLost, "event")} lost by readers.` : "No reader has lost an event.");
     setText(this.#parts.readersMore, s.held.length ? "" : "No held readers.");
     this.#parts.readersTable.hidden = s.held.length === 0;

@@ -47,6 +47,12 @@ export function refusalAdvice(status, name) {
 
 const at = (where) => (where ? ` at ${where}` : "");
 
+/** Refusals since the page has had an eye on it, ten minutes at most: " (in 40 s 3 with 401)". */
+function lately({ recent, recentS }) {
+  const counted = codeWords(recent.codes);
+  return counted ? ` (in ${words.duration(recentS)} ${counted})` : "";
+}
+
 /** {"401": 3, "429": 1} -> "3 with 401, 1 with 429". */
 export function codeWords(codes) {
   const bad = [...codes].filter(([code]) => Number(code) >= 400).sort((a, b) => b[1] - a[1]);
@@ -86,22 +92,22 @@ function neverYet(sender) {
 }
 
 /** Posts that ended before the node knew what for: too large, too slow. */
-function cutOff({ name, recent }) {
+function cutOff(sender) {
+  const { name, recent } = sender;
   const [worst] = [...recent.codes].filter(([code]) => Number(code) >= 400).sort((a, b) => b[1] - a[1]);
   if (!worst) return null;
-  return { level: "warn", about: name, text: `${name}'s posts are in part refused (in 10 min ${codeWords(recent.codes)})`,
+  return { level: "warn", about: name, text: `${name}'s posts are in part refused${lately(sender)}`,
            advice: refusalAdvice(Number(worst[0]), name) };
 }
 
 function refusals(sender) {
-  const { name, lastError, recent, lastEvent, nodeMs } = sender;
+  const { name, lastError, lastEvent, nodeMs } = sender;
   if (!lastError || lastError.at === null || (nodeMs - lastError.at) / 1000 > RECENT_S) return cutOff(sender);
   const sinceThen = lastEvent !== null && lastEvent > lastError.at;
-  const counted = codeWords(recent.codes);
   return {
     level: sinceThen ? "warn" : "alarm", about: name,
     text: `${name}'s posts are ${sinceThen ? "in part " : ""}refused: ${lastError.reason}${at(lastError.where)}`
-      + (counted ? ` (in 10 min ${counted})` : ""),
+      + lately(sender),
     advice: refusalAdvice(lastError.status, name),
   };
 }

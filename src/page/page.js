@@ -1,12 +1,16 @@
 // The page's main thread: which view is shown, the line at the top that says how the connection is,
 // and drawing. It parses nothing and asks nothing: the worker does. A view is drawn only while it is
-// shown and the document is visible, in the next animation frame.
+// shown and the document is visible, in the next animation frame; where that takes long, the next
+// snapshot is asked for later, so that drawing has at most a quarter of the time.
 //
 // Hooks for tests (data-test): node-name, connection-state (data-state: starting, live, behind,
 // reconnecting, refused, broken), gap, attention-count, view-venue, view-node.
 import { NodeView } from "./node_view.js";
 import { VenueView } from "./venue_view.js";
 import * as words from "./words.js";
+
+const REST_TIMES = 3; // what drawing has taken, it rests
+const REST_MOST_MS = 2000;
 
 const find = (name) => document.querySelector(`[data-test="${name}"]`);
 const sections = { venue: document.getElementById("view-venue"), node: document.getElementById("view-node") };
@@ -37,7 +41,7 @@ function drawTop() {
   const { connection, node } = latest;
   if (connection) {
     const { state, text } = words.connection(connection);
-    const line = find("connection-state"), gap = find("gap"), note = words.gapNote(connection.gap);
+    const line = find("connection-state"), gap = find("gap"), note = words.gapNote(connection.gap, latest.unreadable);
     if (line.dataset.state !== state) line.dataset.state = state;
     setText(line.querySelector(".words"), text);
     gap.hidden = !note;
@@ -58,9 +62,15 @@ function drawTop() {
 
 function draw() {
   frame = 0;
-  if (document.hidden) return;
-  drawTop();
-  if (latest[shown]) views[shown].draw(latest[shown]);
+  if (document.hidden) return; // the worker is told when that ends
+  const begun = performance.now();
+  try {
+    drawTop();
+    if (latest[shown]) views[shown].draw(latest[shown]);
+  } finally {
+    const rest = Math.min(REST_MOST_MS, REST_TIMES * (performance.now() - begun));
+    setTimeout(send, rest, { type: "taken" });
+  }
 }
 
 function drawSoon() {
@@ -106,8 +116,8 @@ function start() {
   }
   worker.onmessage = ({ data }) => {
     if (!data || data.type !== "snapshot") return;
-    send({ type: "taken" });
-    latest = { venue: data.venue || latest.venue, node: data.node, connection: data.connection };
+    latest = { venue: data.venue || latest.venue, node: data.node, connection: data.connection,
+               unreadable: data.unreadable };
     drawSoon();
   };
   worker.onerror = () => broken("the page's script failed: load it again; it is from another "

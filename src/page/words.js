@@ -203,7 +203,13 @@ export function connection(connection) {
   return { state: "starting", text: `connecting${since}${why}` };
 }
 
-/** What the line at the top says of the last gap: {lost, reason, at: ms}; "" for none. */
-export function gapNote(gap) {
-  return gap ? `${clock(gap.at)} ${gapWords(gap)}.` : "";
+/**
+ * What the line at the top says of the last gap ({lost, reason, at: ms}, or null) and of lines that
+ * could not be read; "" where there is nothing to say.
+ */
+export function gapNote(gap, unreadable = 0) {
+  const said = gap ? [`${clock(gap.at)} ${gapWords(gap)}.`] : [];
+  if (unreadable)
+    said.push(`${counted(unreadable, "line")} of the stream could not be read: does a proxy change them?`);
+  return said.join(" ");
 }

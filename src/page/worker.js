@@ -2,9 +2,9 @@
 // one snapshot at most four times a second, and only while somebody looks at the page.
 //
 // Messages in: {type: "look", visible, view: "venue"|"node"}; {type: "select", selection};
-// {type: "taken"} (the page has taken the last snapshot: without that no other is sent, so that a
-// page that is busy is not piled up on). Out: {type: "snapshot", connection, node, venue or absent
-// (another view is shown), unreadable}.
+// {type: "taken"} (the page has drawn the last snapshot, and rested: without that no other is sent,
+// so that a page that is busy is not piled up on). Out: {type: "snapshot", connection, node, venue or absent
+// (another view is shown), unreadable: lines of the stream that were no JSON}.
 //
 // Bounds: one EventSource, one request under way, at most batchLimits of events between two feeds
 // of the model, one snapshot on its way; the models have their own.
@@ -40,10 +40,20 @@ let lastPost = 0;
 
 // --- the stream ---------------------------------------------------------------------------------
 
+// An event that the venue's model cannot take costs its batch, not the page.
+function guarded(act) {
+  try {
+    return act();
+  } catch (error) {
+    console.error(error);
+    return undefined;
+  }
+}
+
 function feed() {
   clearTimeout(feedTimer);
   feedTimer = null;
-  if (batch.size) venue.addEvents(batch.take(), Date.now());
+  if (batch.size) guarded(() => venue.addEvents(batch.take(), Date.now()));
 }
 
 function onLine(message) {
@@ -62,7 +72,7 @@ function onGap(message) {
   feed(); // what came before it, before it
   gap = gap && typeof gap === "object" ? gap : {};
   stream.onGap(gap, message.lastEventId, Date.now());
-  venue.addGap(gap, Date.now());
+  guarded(() => venue.addGap(gap, Date.now()));
 }
 
 function openStream() {
@@ -167,7 +177,7 @@ function post() {
   feed();
   const message = { type: "snapshot", connection: stream.snapshot(now), node: node.snapshot(now),
                     unreadable: batch.unreadable };
-  if (look.view === "venue") message.venue = venue.snapshot(now);
+  if (look.view === "venue") message.venue = guarded(() => venue.snapshot(now));
   self.postMessage(message);
 }
 
@@ -190,7 +200,7 @@ self.onmessage = ({ data }) => {
     break;
   }
   case "select":
-    venue.select(data.selection);
+    guarded(() => venue.select(data.selection));
     lastPost = 0;
     post();
     break;

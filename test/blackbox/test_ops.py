@@ -298,6 +298,23 @@ class StatusAgrees(unittest.TestCase):
             self.assertRegex(hq["last_error_at"], r"apMac|observations|root")
             self.assertRegex(hq["last_error_time"], r"^20\d\d-\d\d-\d\dT")
 
+    def test_a_body_that_could_not_be_kept_either(self):
+        endpoints = ENDPOINTS + "[endpoint bt]\npath = /bt\nprovider = bt\nauth = none\n"
+        with Node(endpoints=endpoints, rest="[ring]\nsize = 64K\n") as node:
+            peer = Peer(socket.socket(socket.AF_UNIX))
+            peer.sock.connect(node.socket)
+            peer.send(b"PUT /v1/readers/one HTTP/1.1\r\nHost: l\r\nContent-Length: 0\r\n\r\n")
+            self.assertEqual(peer.response().status, 201)
+            peer.close()
+            n = 0
+            while post(node, "/bt", b"{nonsense %d" % n + b"x" * 20000).status == 200:
+                n += 1
+            bt = get(node, "/v1/status").json()["endpoints"][2]
+            self.assertEqual((bt["last_unread"], bt["last_unread_at"], bt["last_error_status"]),
+                             ("not JSON", "byte 1", 503))
+            self.assertIn("held reader", bt["last_error"])
+            self.assertNotIn("last_error_at", bt)
+
     def test_settings_and_reloads(self):
         rest = ("[privacy]\nmac = pseudonym\npersonal = drop\nkey = 0123456789abcdef0123\n"
                 "[dedupe]\nmode = off\n[ring]\nsize = 64K\nfile = ${RING}\nsync = always\n")

@@ -97,6 +97,26 @@ test("a new start is a hole, and no negative rate", () => {
   assert.equal(found.startedAgain, T0 + 4000);
 });
 
+test("a new start with more events than before is no burst, and the pace is learned anew", () => {
+  const made = new NodeModel();
+  const at = (s, uptime, id, accepted, event) => made.addStatus(status(T0 + s * 1000, { uptime_s: uptime, ring: { id, accepted },
+    endpoints: [sender("bt", { accepted, last_event: iso(T0 + event * 1000) })] }), T0 + s * 1000);
+  for (let s = 0; s <= 20; s += 2) at(s, 100 + s, "9f0c9f0c9f0c9f0c", 10, s);
+  at(22, 1, "0123456789abcdef", 9000, 21);
+  at(86, 65, "0123456789abcdef", 9000, 21);
+  const found = made.snapshot(T0 + 86000);
+  assert.ok(found.points.every((point) => !point.rate), JSON.stringify(found.points));
+  assert.equal(found.senders[0].level, "ok");
+});
+
+test("no line is drawn over a time that nobody looked", () => {
+  const made = model({}, {});
+  made.addStatus(status(T0 + 62000, { ring: { accepted: 610 } }), T0 + 62000);
+  const points = made.snapshot(T0 + 62000).points;
+  assert.deepEqual(points.map((point) => point.rate), [null, 0, null, 10]);
+  assert.ok(points[2].t > points[1].t && points[2].t < points[3].t);
+});
+
 test("a failure is a hole, and the figures stay with their age", () => {
   const made = model({}, { ring: { accepted: 30 } });
   made.addFailure({ kind: "network" }, T0 + 4000);
@@ -183,7 +203,7 @@ test("refusals: all of it, in part, long ago", () => {
 test("refusals that the node did not read to the end", () => {
   const of = (n) => ({ endpoints: [sender("bt", { accepted: 1, last_event: iso(T0), codes: { 200: 5, 413: n } })] });
   const found = view(of(0), of(4)).senders[0];
-  assert.match(found.said, /in part refused \(in 10 min 4 with 413\)/);
+  assert.match(found.said, /in part refused \(in 2 s 4 with 413\)/);
   assert.match(found.advice, /max_body_bytes/);
 });
 
@@ -328,4 +348,6 @@ test("the bounds hold", () => {
   assert.deepEqual([found.held.length, found.heldHidden], [nodeLimits.readers, 36]);
   assert.deepEqual([found.attention.length, found.attentionHidden > 0], [nodeLimits.attention, true]);
   assert.equal(found.strangers.size, nodeLimits.codes);
+  for (let ms = 0; ms < nodeLimits.spanMs; ms += 500) made.addStatus(status(end + ms), end + ms);
+  assert.equal(made.snapshot(end + nodeLimits.spanMs).points.length, nodeLimits.points);
 });

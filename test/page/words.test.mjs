@@ -67,6 +67,8 @@ test("gaps", () => {
   assert.equal(words.gapWords({ reason: "what a newer node says", lost: 3 }), "3 events missing");
   assert.equal(words.gapWords(null), "Events are missing");
   assert.equal(words.gapNote(null), "");
+  assert.equal(words.gapNote(null, 0), "");
+  assert.match(words.gapNote(null, 2), /^2 lines of the stream could not be read/);
   assert.match(words.gapNote({ reason: "restart", lost: null, at: Date.now() }), /^\d\d:\d\d:\d\d The node/);
 });
 
