@@ -145,6 +145,7 @@ async function pollOnce() {
   statusBytes = answer.text.length;
   lastStatus = status;
   node.addStatus(status, now);
+  venue.setClock(Date.parse(status.now), now);
   stream.onStatus(status, now);
 }
 
@@ -177,7 +178,8 @@ function post() {
   feed();
   const message = { type: "snapshot", connection: stream.snapshot(now), node: node.snapshot(now),
                     unreadable: batch.unreadable };
-  if (look.view === "venue") message.venue = guarded(() => venue.snapshot(now));
+  if (look.view === "venue")
+    message.venue = guarded(() => venue.snapshot(now, message.connection.state === "live"));
   self.postMessage(message);
 }
 
