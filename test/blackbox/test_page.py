@@ -17,7 +17,7 @@ SHIM = os.environ.get("ROLLCALL_TEST_CLOCK_SHIM", "")
 def hive(*observations):
     """What an access point of Aerohive has seen: (mac, x, y)."""
     return {"apMac": "4a5b6c7d8e90", "apName": "Quay north", "ownerId": 7, "observations": [
-        {"clientMac": mac, "seenEpoch": int(time.time()) * 1000, "ssid": "quay", "rssi": -55, "x": x, "y": y, "unc": 3}
+        {"clientMac": mac, "seenEpoch": int(time.time() * 1000), "ssid": "quay", "rssi": -55, "x": x, "y": y, "unc": 3}
         for mac, x, y in observations]}
 
 
