@@ -25,6 +25,7 @@ class Use(SharedPageTest):
     def setUp(self):
         self.page.prefer()
         self.page.resize(*DESKTOP)
+        self.page.run("location.hash = '#venue'")
         self.page.reload()
         self.page.wait_live()
         self.page.find(hook("event-line"))
