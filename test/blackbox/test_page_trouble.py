@@ -112,7 +112,7 @@ class Secret(PageTest):
 HOSTILE = ["<script>watched.ran++</script>", "\"><img src=x onerror=watched.ran++>", "'onfocus=watched.ran++ autofocus='",
            "</td></table><svg onload=watched.ran++>", "javascript:watched.ran++", "{{7*7}}${watched.ran++}",
            "\u202egnp.exe\u202c", "a\u0000b\u0007c\u001b[31m", "__proto__", "constructor", "x" * 65536,
-           "\u0301" * 500, "\ud83c\udf75\u200d" * 50, "%s%n%p", "\ufeff\u2028\u2029"]
+           "\u0301" * 500, "\U0001f375\u200d" * 50, "%s%n%p", "\ufeff\u2028\u2029"]
 
 
 def word(text):
