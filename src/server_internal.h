@@ -68,9 +68,9 @@ struct server {
     unsigned most_conns;  /* max_connections, or as many as there are descriptors for */
     uint64_t tick_due_ms; /* when the loop's timer is to fire; 0 before the first time */
     uint64_t reloads, reload_fails;
-    bool reload_failed;       /* the last one */
-    bool certificate_refused; /* its files have changed and cannot be used: the last ones stay */
-    int64_t started_us;       /* Unix time */
+    bool reload_failed;          /* the last one */
+    bool certificate_refused;    /* its files have changed and cannot be used: the last ones stay */
+    int64_t started_us;          /* Unix time */
     struct notify notify;        /* the service manager */
     struct wheel_node watchdog;  /* its next sign of life */
     struct activation inherited; /* its sockets that no line of the configuration has taken yet */

@@ -33,8 +33,8 @@ export class EventBatch {
   #bytes = 0;
   unreadable = 0; // lines since the page was opened
 
-  /** True: it is full, take() before the next one. `cursor` is the stream's id of the event. */
-  add(text, cursor = "") {
+  /** True: it is full, take() before the next one. */
+  add(text, cursor) {
     const event = this.#parse(text);
     if (event === null) {
       this.unreadable++;
@@ -59,7 +59,6 @@ export class EventBatch {
     return this.#events.length;
   }
 
-  /** What VenueModel.addEvents() takes: the text is kept, for in it numbers have all their digits. */
   take() {
     const events = this.#events;
     this.#events = [];

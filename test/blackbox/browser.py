@@ -83,6 +83,13 @@ class Browser:
     # --- starting and ending ---
 
     def _start_driver(self):
+        # It takes a port that is free for IPv4, and ends where it is not for IPv6.
+        for _ in range(5):
+            if self._try_driver():
+                return
+        raise RuntimeError("chromedriver does not start")
+
+    def _try_driver(self):
         # A group of its own: whatever it leaves behind can be ended with it.
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True,
                                        stderr=subprocess.DEVNULL, start_new_session=True,
@@ -91,8 +98,11 @@ class Browser:
             found = re.search(r"started successfully on port (\d+)", line)
             if found:
                 self.http = http.client.HTTPConnection("127.0.0.1", int(found.group(1)), timeout=120)
-                return
-        raise RuntimeError("chromedriver ended with %d" % self.driver.wait())
+                return True
+        self.driver.stdout.close()
+        self.driver.wait()
+        self.driver = None
+        return False
 
     def _start_session(self):
         options = ["--headless=new", "--user-data-dir=" + os.path.join(self.directory, "profile"),

@@ -268,4 +268,6 @@ def number(text):
 
 def main():
     skip_without_browser()
+    # Whoever ends the tests ends what they have started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     unittest.main(verbosity=2)

@@ -112,7 +112,12 @@ class Secret(PageTest):
 HOSTILE = ["<script>watched.ran++</script>", "\"><img src=x onerror=watched.ran++>", "'onfocus=watched.ran++ autofocus='",
            "</td></table><svg onload=watched.ran++>", "javascript:watched.ran++", "{{7*7}}${watched.ran++}",
            "\u202egnp.exe\u202c", "a\u0000b\u0007c\u001b[31m", "__proto__", "constructor", "x" * 65536,
-           "\u0301" * 500, "\ud83c\udf75\u200d" * 50, "%s%n%p", "\ufeff\u2028\u2029"]
+           "\u0301" * 500, "\U0001f375\u200d" * 50, "%s%n%p", "\ufeff\u2028\u2029"]
+
+
+def word(text):
+    """As much as a kind of event may have."""
+    return text.encode()[:80].decode(errors="ignore")
 
 
 class Hostile(PageTest):
@@ -127,9 +132,9 @@ class Hostile(PageTest):
                 "session": {"authenticationTime": time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())},
                 "user": {"id": text, "email": text, "firstName": text, "lastName": text,
                          "visitCountsForVenues": {text[:64]: 1}}, "venue": {"id": text, "name": text}}
-            yield "/pn/unguessable", {"action": text[:200], "channel": text, "uuid": text, "sub_key": text,
+            yield "/pn/unguessable", {"action": word(text), "channel": text, "uuid": text, "sub_key": text,
                                       "timestamp": int(time.time()), "occupancy": 3}
-            yield "/juniper", {"topic": text[:200], "events": [
+            yield "/juniper", {"topic": word(text), "events": [
                 {"mac": mac, "ap_name": text, "map_id": text, "x": "NaN", "y": "1e400", "zone_id": text, "site_name": text}]}
             yield "/lab", {text[:64]: text, "__proto__": {"polluted": text}}
         yield "/lab", [[[[[[{"deep": [1] * 2000}]]]]]]
