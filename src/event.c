@@ -108,15 +108,23 @@ enum event_type event_field_type(enum event_field field) {
 /* --- Copying ------------------------------------------------------------------------------------
  */
 
-/* memcpy for short spans: nearly every value is shorter than 17 bytes, and a call costs more than
+/* memcpy for short spans: nearly every value is shorter than 33 bytes, and a call costs more than
  * its copy. The halves overlap. */
 static inline char *put(char *dst, struct span s) {
     const char *src = s.ptr;
     size_t len = s.len;
     uint64_t head, tail;
     uint32_t short_head, short_tail;
-    if (len > 16) {
+    struct {
+        uint64_t words[2];
+    } long_head, long_tail;
+    if (len > 32) {
         memcpy(dst, src, len);
+    } else if (len > 16) {
+        memcpy(&long_head, src, 16);
+        memcpy(&long_tail, src + len - 16, 16);
+        memcpy(dst, &long_head, 16);
+        memcpy(dst + len - 16, &long_tail, 16);
     } else if (len >= 8) {
         memcpy(&head, src, 8);
         memcpy(&tail, src + len - 8, 8);

@@ -121,8 +121,33 @@ static const char hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("
     HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
         HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
 
+enum { HEX_BLOCK = 16 };
+
+#ifdef __SSE2__
+/* 16 nibbles as digits. */
+static inline __m128i hex_digits(__m128i nibbles) {
+    __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(nibbles, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
+    return _mm_add_epi8(_mm_add_epi8(nibbles, _mm_set1_epi8('0')), letters);
+}
+
+static inline void format_hex_block(const uint8_t *bytes, char *dst) {
+    __m128i all = _mm_loadu_si128((const __m128i *)bytes), mask = _mm_set1_epi8(15);
+    __m128i high = _mm_and_si128(_mm_srli_epi16(all, 4), mask), low = _mm_and_si128(all, mask);
+    _mm_storeu_si128((__m128i *)dst, hex_digits(_mm_unpacklo_epi8(high, low)));
+    _mm_storeu_si128((__m128i *)(dst + 16), hex_digits(_mm_unpackhi_epi8(high, low)));
+}
+#else
+static inline void format_hex_block(const uint8_t *bytes, char *dst) {
+    for (size_t i = 0; i < HEX_BLOCK; i++)
+        memcpy(dst + 2 * i, hex_pairs + 2 * bytes[i], 2);
+}
+#endif
+
 void text_format_hex(const void *bytes, size_t len, char *dst) {
     const uint8_t *p = bytes;
+    for (; len >= HEX_BLOCK; len -= HEX_BLOCK, p += HEX_BLOCK, dst += 2 * HEX_BLOCK)
+        format_hex_block(p, dst);
     for (size_t i = 0; i < len; i++)
         memcpy(dst + 2 * i, hex_pairs + 2 * p[i], 2);
 }
@@ -157,11 +182,13 @@ uint64_t text_parse_mac(struct span text) {
 }
 
 void text_format_mac(uint64_t mac, char *dst) {
-    for (unsigned i = 0; i < 6; i++) {
-        memcpy(dst + 3 * i, hex_pairs + 2 * (mac >> (40 - 8 * i) & 255), 2);
-        if (i < 5)
-            dst[3 * i + 2] = ':';
-    }
+    memcpy(dst, "00:00:00:00:00:00", MAC_TEXT_BYTES);
+    memcpy(dst, hex_pairs + 2 * (mac >> 40 & 255), 2);
+    memcpy(dst + 3, hex_pairs + 2 * (mac >> 32 & 255), 2);
+    memcpy(dst + 6, hex_pairs + 2 * (mac >> 24 & 255), 2);
+    memcpy(dst + 9, hex_pairs + 2 * (mac >> 16 & 255), 2);
+    memcpy(dst + 12, hex_pairs + 2 * (mac >> 8 & 255), 2);
+    memcpy(dst + 15, hex_pairs + 2 * (mac & 255), 2);
 }
 
 /* --- Times ----------------------------------------------------------------- */
