@@ -155,7 +155,9 @@ static void answer_error_at(struct ingest_answer *answer, int status, const char
     answer->status = status;
     answer->body = span_from(answer->text, (size_t)len);
     answer->content_type = "application/json";
-    answer->reason = status == 422 ? "not this sender's shape" : "not JSON";
+    answer->reason = status == 422   ? "not this sender's shape"
+                     : status == 413 ? "too many values for its length"
+                                     : "not JSON";
     snprintf(answer->where, sizeof answer->where, "%s", where);
 }
 
@@ -373,6 +375,12 @@ static int unreadable(struct batch *batch, struct span body, int status, const c
     return batch_emit_unreadable(batch, body, message, where);
 }
 
+/* A document that is passed through is one value to us; a secret may be one of its members. */
+static enum json_scope scope_of(const struct config_endpoint *endpoint) {
+    return endpoint->sender->is_passed_through && endpoint->auth != AUTH_BODY ? JSON_ROOT
+                                                                              : JSON_NODES;
+}
+
 static int read_body(struct ingest *ingest, struct span body, struct ingest_answer *answer) {
     struct batch *batch = &ingest->batch;
     struct json_doc doc;
@@ -381,7 +389,10 @@ static int read_body(struct ingest *ingest, struct span body, struct ingest_answ
 
     if (body.len == 0 && answer->endpoint->sender->empty_is_validation)
         return 0;
-    int rc = json_parse(ingest->json, body.ptr, body.len, &doc, &error);
+    int rc = json_parse_scope(ingest->json, scope_of(answer->endpoint), body.ptr, body.len, &doc,
+                              &error);
+    if (rc == JSON_TOO_DENSE)
+        return unreadable(batch, body, 413, error.message, "(root)", answer);
     if (rc == JSON_INVALID) {
         char where[32];
         snprintf(where, sizeof where, "byte %zu", error.offset);

@@ -358,10 +358,14 @@ static inline bool walk_flat(struct walk *w, uint32_t start) {
     return true;
 }
 
-static inline bool walk_document(struct walk *w) {
+/* With only_root a value's node is written over by the next one's, so that never more are in use
+ * than two for each level; both cases are compiled on their own. */
+static inline bool walk_document(struct walk *w, bool only_root) {
     bool more = true;
     while (more) {
         uint32_t start;
+        if (only_root && w->depth)
+            w->count = w->open[w->depth - 1] + 1;
         /* What makes `depth` more than 0 sets `around`, too. */
         // cppcheck-suppress uninitvar
         if (w->depth && w->around == JSON_OBJECT && !walk_key(w))
@@ -445,8 +449,22 @@ static bool has_bom(const char *text, size_t len) {
     return len >= BOM_BYTES && memcmp(text, "\xef\xbb\xbf", BOM_BYTES) == 0;
 }
 
-static int parse_text(struct json_parser *parser, const char *text, size_t len,
-                      struct json_doc *doc, struct json_error *error) {
+static bool is_too_dense(enum json_scope scope, size_t tokens, size_t len) {
+    return scope == JSON_NODES && tokens > JSON_FREE_TOKENS + len / 8 * JSON_TOKENS_OF_8;
+}
+
+static bool walk_scope(struct walk *w, enum json_scope scope) {
+    if (scope != JSON_ROOT)
+        return walk_document(w, false);
+    if (!walk_document(w, true))
+        return false;
+    w->nodes[0].next = w->count = 1;
+    w->nodes[0].flags &= JSON_ESCAPED; /* no members that anybody could ask for */
+    return true;
+}
+
+static int parse_text(struct json_parser *parser, enum json_scope scope, const char *text,
+                      size_t len, struct json_doc *doc, struct json_error *error) {
     int rc = parser_reserve_text(parser, len);
     if (rc)
         return rc;
@@ -455,7 +473,11 @@ static int parse_text(struct json_parser *parser, const char *text, size_t len,
         *error = find_refusal(text, len);
         return JSON_INVALID;
     }
-    rc = parser_reserve_nodes(parser, indexes.count);
+    if (is_too_dense(scope, indexes.count, len)) {
+        *error = (struct json_error){"too many values for its length", len};
+        return JSON_TOO_DENSE;
+    }
+    rc = parser_reserve_nodes(parser, scope == JSON_ROOT ? 4 * JSON_MAX_DEPTH : indexes.count);
     if (rc)
         return rc;
     indexes.at[indexes.count] = (uint32_t)len; /* the last token ends where the text does */
@@ -469,25 +491,29 @@ static int parse_text(struct json_parser *parser, const char *text, size_t len,
     walk.depth = 0;
     walk.backslash = find_backslash(text, 0, (uint32_t)len);
     walk.error = error;
-    if (!walk_document(&walk)) {
+    if (!walk_scope(&walk, scope))
         return JSON_INVALID;
-    }
     *doc = (struct json_doc){text,       len,        parser->nodes,
                              walk.count, indexes.at, (uint32_t)indexes.count};
     return 0;
 }
 
-int json_parse(struct json_parser *parser, const char *text, size_t len, struct json_doc *doc,
-               struct json_error *error) {
+int json_parse_scope(struct json_parser *parser, enum json_scope scope, const char *text,
+                     size_t len, struct json_doc *doc, struct json_error *error) {
     if (len > JSON_MAX_BYTES) {
         *error = (struct json_error){"the text is too long", JSON_MAX_BYTES};
         return JSON_INVALID;
     }
     size_t bom = has_bom(text, len) ? BOM_BYTES : 0;
-    int rc = parse_text(parser, text + bom, len - bom, doc, error);
-    if (rc == JSON_INVALID)
+    int rc = parse_text(parser, scope, text + bom, len - bom, doc, error);
+    if (rc == JSON_INVALID || rc == JSON_TOO_DENSE)
         error->offset += bom;
     return rc;
+}
+
+int json_parse(struct json_parser *parser, const char *text, size_t len, struct json_doc *doc,
+               struct json_error *error) {
+    return json_parse_scope(parser, JSON_ALL, text, len, doc, error);
 }
 
 /* --- Reading a document ---------------------------------------------------- */

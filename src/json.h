@@ -27,6 +27,11 @@ enum {
     JSON_MAX_DEPTH = 128,     /* the deepest sender goes about 7 deep */
     JSON_PADDING = 64,        /* readable bytes that json_parse needs behind the text */
     JSON_MAX_BYTES = 1 << 30, /* the longest text json_parse takes */
+    /* Tokens (values, keys, brackets, colons and commas) of a text that JSON_NODES takes: free
+     * ones, and some for each 8 bytes. The densest body of a sender that is known has 2.9 for
+     * each 8. */
+    JSON_FREE_TOKENS = 128 << 10, /* 1.5 MiB of indexes and nodes */
+    JSON_TOKENS_OF_8 = 4,
 };
 
 enum json_type {
@@ -73,7 +78,16 @@ struct json_error {
     size_t offset;
 };
 
-enum { JSON_INVALID = 1 };
+enum { JSON_INVALID = 1, JSON_TOO_DENSE = 2 };
+
+/* What a caller wants of a document, and with it how much memory a text may take. */
+enum json_scope {
+    JSON_ALL,   /* every node, however many: 12 bytes a byte of text at the worst */
+    JSON_NODES, /* every node, of a text within JSON_FREE_TOKENS and JSON_TOKENS_OF_8: 6 bytes a
+                   byte of text and 1.5 MiB */
+    JSON_ROOT,  /* nodes[0] alone, as if it held nothing; the whole text is checked, and may be of
+                   any density: 4 bytes a byte, one index a token */
+};
 
 struct json_parser;
 
@@ -87,6 +101,11 @@ void json_parser_trim(struct json_parser *parser, size_t keep_bytes);
  * A leading UTF-8 byte order mark is passed over. 0, JSON_INVALID (*error says why) or -ENOMEM. */
 int json_parse(struct json_parser *parser, const char *text, size_t len, struct json_doc *doc,
                struct json_error *error) MUST_CHECK;
+
+/* The same within a scope. Also JSON_TOO_DENSE (*error says it): the text has more tokens than its
+ * length allows, and nothing but the indexes of its tokens was written. */
+int json_parse_scope(struct json_parser *parser, enum json_scope scope, const char *text,
+                     size_t len, struct json_doc *doc, struct json_error *error) MUST_CHECK;
 
 /* The bytes of a value as they stand in the text (a string without its quotes, escapes kept). */
 static inline struct span json_text(const struct json_doc *doc, uint32_t node) {

@@ -57,6 +57,7 @@ struct sender {
         *answer_headers; /* fields of every answer on its path, each ending in CRLF, or NULL */
     const char *identity_header; /* a field that tells deliveries apart, or NULL */
     bool wants_validator;        /* the GET wants the endpoint's `validator` back */
+    bool is_passed_through;      /* parse asks only for the document as a whole (JSON_ROOT) */
     /* Emits every event of the body (batch_emit) and counts every broken part (batch_reject).
      * Called by sender_parse. */
     int (*parse)(struct json_doc *doc, struct batch *batch, struct problem *problem) MUST_CHECK;

@@ -509,6 +509,42 @@ static void test_big_texts(void **state) {
                      JSON_INVALID);
 }
 
+/* `tokens` of them, an odd number, in a text padded with white space to `len` bytes. */
+static int parse_dense(enum json_scope scope, size_t tokens, size_t len) {
+    struct json_doc doc;
+    struct json_error error = {"", 0};
+    char *text = malloc(len + JSON_PADDING);
+    assert_non_null(text);
+    memset(text, ' ', len);
+    text[0] = '[';
+    for (size_t i = 1; i < tokens - 1; i += 2) {
+        text[i] = '7';
+        text[i + 1] = ',';
+    }
+    text[tokens - 1] = ']';
+    int rc = json_parse_scope(parser, scope, text, len, &doc, &error);
+    if (rc == 0)
+        assert_int_equal(doc.nodes[0].len, tokens);
+    else
+        assert_string_equal(error.message, "too many values for its length");
+    json_parser_trim(parser, 0);
+    free(text);
+    return rc;
+}
+
+static void test_density(void **state) {
+    (void)state;
+    /* Of 8 n + 7 bytes: the last seven bring nothing. An array has an odd number of tokens. */
+    enum { LEN = (4 << 20) + 7 };
+    size_t most = JSON_FREE_TOKENS + LEN / 8 * JSON_TOKENS_OF_8;
+    assert_int_equal(parse_dense(JSON_NODES, most - 1, LEN), 0);
+    assert_int_equal(parse_dense(JSON_NODES, most + 1, LEN), JSON_TOO_DENSE);
+    assert_int_equal(parse_dense(JSON_ROOT, LEN, LEN), 0);
+    assert_int_equal(parse_dense(JSON_ALL, LEN, LEN), 0);
+    /* As dense as can be, within what is free. */
+    assert_int_equal(parse_dense(JSON_NODES, (256 << 10) - 1, 256 << 10), 0);
+}
+
 static void test_fresh_parser_takes_empty_text(void **state) {
     (void)state;
     struct json_doc doc;
@@ -692,6 +728,7 @@ int main(void) {
         cmocka_unit_test(test_big_texts),
         cmocka_unit_test(test_fresh_parser_takes_empty_text),
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_density),
         cmocka_unit_test(test_unescape),
         cmocka_unit_test(test_escape),
         cmocka_unit_test(test_escape_round_trip),

@@ -16,5 +16,6 @@ static int parse(struct json_doc *doc, struct batch *batch, struct problem *prob
 const struct sender sender_json = {
     .name = "json",
     .identity_header = "webhook-id", /* Standard Webhooks: the same for each attempt */
+    .is_passed_through = true,
     .parse = parse,
 };

@@ -16,6 +16,9 @@ class Hostile(unittest.TestCase):
     def test_drain_under_load(self):
         print(attacks.drain(10))
 
+    def test_memory(self):
+        print(attacks.memory(100))
+
     def test_soak(self):
         print(soak.soak(0.1, interval_s=3))
 

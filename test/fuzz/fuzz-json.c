@@ -95,6 +95,24 @@ static void check_minified(const struct json_doc *doc) {
     buf_deinit(&twice);
 }
 
+/* Read for its root alone, a text is refused for the same reason at the same place, or has the same
+ * root. No input here is long enough to be too dense. */
+static void check_root(const char *padded, size_t size, int rc, const struct json_doc *doc,
+                       const struct json_error *error) {
+    struct json_doc root;
+    struct json_error root_error;
+    int root_rc = json_parse_scope(minified_parser, JSON_ROOT, padded, size, &root, &root_error);
+    FUZZ_CHECK(root_rc == rc);
+    if (rc) {
+        FUZZ_CHECK(root_error.message == error->message && root_error.offset == error->offset);
+        return;
+    }
+    FUZZ_CHECK(root.count == 1 && root.nodes[0].next == 1);
+    FUZZ_CHECK(root.text == doc->text && root.nodes[0].type == doc->nodes[0].type);
+    FUZZ_CHECK(root.nodes[0].start == doc->nodes[0].start);
+    FUZZ_CHECK(root.nodes[0].len == doc->nodes[0].len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct json_doc doc;
     struct json_error error;
@@ -107,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int rc = json_parse(parser, padded, size, &doc, &error);
     if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
         text = span_from(text.ptr + 3, size - 3);
+    check_root(padded, size, rc, &doc, &error);
     bool expected = fuzz_is_json(text, JSON_MAX_DEPTH);
     if ((rc == 0) != expected)
         FUZZ_FAIL("json_parse %d (%s), the other reader %d", rc, rc ? error.message : "", expected);

@@ -10,6 +10,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "blackbox")]
 from node import *  # noqa: F403,E402
 import tls_flood  # noqa: E402
 from drain import drain  # noqa: E402,F401
+from memory import memory  # noqa: E402,F401
 from slow import slow  # noqa: E402,F401
 
 FDS = 8        # how many more may be open after an attack than before

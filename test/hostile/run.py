@@ -37,11 +37,13 @@ def read_options():
                         help="so many mutated TLS handshakes")
     parser.add_argument("--slow", type=int, metavar="N", help="N slow connections at once")
     parser.add_argument("--drain", type=int, metavar="N", help="stop a node under load N times")
+    parser.add_argument("--memory", type=int, metavar="N", help=(
+        "N idle connections, then N / 10 bodies of 1 MiB at once: memory against the formula"))
     parser.add_argument("--seconds", type=int, default=60, help="how long --slow takes (60)")
     parser.add_argument("--seed", type=int, default=1, help="of what is by chance (1)")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if not (options.handshakes or options.slow or options.drain):
+    if not (options.handshakes or options.slow or options.drain or options.memory):
         options.handshakes = 1000000
     return options
 
@@ -54,7 +56,8 @@ def main():
         import attacks  # it reads the environment
         chosen = [(options.handshakes, lambda n: attacks.handshakes(n, options.seed, show)),
                   (options.slow, lambda n: attacks.slow(n, options.seconds, show)),
-                  (options.drain, lambda n: attacks.drain(n, options.seed, show))]
+                  (options.drain, lambda n: attacks.drain(n, options.seed, show)),
+                  (options.memory, lambda n: attacks.memory(n, show))]
         for size, attack in chosen:
             if not size:
                 continue
