@@ -142,8 +142,9 @@ def run(target, options):
         started = time.monotonic()
         demo.step(STEP_S * options.speed, time.time())
         time.sleep(max(0.0, STEP_S - (time.monotonic() - started)))
-    print("demo: %s" % ", ".join("%d posts answered with %s" % (count, status) for status, count in
-                                 sorted(counts.items(), key=str)), file=sys.stderr)
+    said = ["%d posts %s" % (count, "answered with %d" % status if status else "not answered")
+            for status, count in sorted(counts.items(), key=str)]
+    print("demo: %s" % (", ".join(said) or "nothing was posted"), file=sys.stderr)
 
 
 def main():
