@@ -209,6 +209,50 @@ class Mutator:
                 cut.append(record[:3] + struct.pack(">H", len(piece)) + piece)
         return b"".join(cut)
 
+    def do_split_record(self, flight):
+        """One record as two, cut at any byte of its body; the handshake may not notice."""
+        cut = records(flight)
+        at = self.random.randrange(len(cut))
+        record = cut[at]
+        if len(record) < 7:
+            return flight
+        middle = self.random.randrange(6, len(record))
+        cut[at:at + 1] = [record[:3] + struct.pack(">H", len(piece)) + piece
+                          for piece in (record[5:middle], record[middle:])]
+        return b"".join(cut)
+
+    def do_largest(self, flight):
+        """A message, or a record, of the greatest size that may be, or one more."""
+        body = self.random.choice((0x3ffc, 0x4000, 0x4001, 0x4100, 0x4101, 0xffff))
+        kind = self.random.choice((b"\x16", b"\x17", b"\x14", b"\x15"))
+        if self.random.randrange(2):
+            return kind + b"\3\3" + struct.pack(">H", body) + flight[5:] + bytes(
+                max(body - len(flight[5:]), 0))
+        length = self.random.choice((0x3fff, 0x4000, 0x4001, 0xffff, 0x10000, 0xffffff))
+        message = flight[5:6] + struct.pack(">I", length)[1:] + flight[9:] + bytes(
+            min(length, MAX_FLIGHT))
+        return b"".join(b"\x16\3\1" + struct.pack(">H", len(piece)) + piece
+                        for piece in (message[at:at + 0x4000]
+                                      for at in range(0, len(message), 0x4000)))
+
+    def do_key_share(self, flight):
+        """A point that is none: the X25519 or P-256 share of zeros, of ones, or of no known group."""
+        for group, size in ((b"\0\x1d", 32), (b"\0\x17", 65)):
+            at = flight.find(group + struct.pack(">H", size))
+            if at < 0:
+                continue
+            share = self.random.choice((bytes(size), b"\xff" * size, b"\1" + bytes(size - 1),
+                                        b"\4" + bytes(size - 1), b"\2" + b"\xff" * (size - 1)))
+            flight = self.patch(flight, at + 4, share)
+            if self.random.randrange(4) == 0:
+                flight = self.patch(flight, at, self.random.choice((b"\0\0", b"\x2a\x2a", b"\xff\xff")))
+        return flight
+
+    def do_half_and_again(self, flight):
+        """A handshake that begins anew where it stands: as in a renegotiation, or after half of one."""
+        return flight[:self.random.randrange(len(flight) + 1)] + self.random.choice(
+            [other for other in self.corpus if other[:1] == b"\x16"])
+
     def do_version(self, flight):
         at = self.random.choice((1, 9))
         return self.patch(flight, at, self.random.choice((
