@@ -57,10 +57,10 @@ static bool refuse(struct admin_refusal *refusal, int status, const char *header
 
 static bool refuses_secret(struct config_secret *const *secrets, const struct http_request *request,
                            struct admin_refusal *refusal) {
-    static const char basic[] =
-        "WWW-Authenticate: Basic realm=\"rollcall\", charset=\"UTF-8\"\r\n";
+    static const char basic[] = "WWW-Authenticate: Basic realm=\"rollcall\", charset=\"UTF-8\"\r\n";
     /* To Basic a browser asks its user, and keeps a script's request waiting for as long: the page
-     * could not say why it stands still. A script is told of Bearer alone, which nobody asks for. */
+     * could not say why it stands still. A script is told of Bearer alone, which nobody asks for.
+     */
     static const char bearer[] = "WWW-Authenticate: Bearer realm=\"rollcall\"\r\n";
     struct span dest = http_request_field(request, SPAN("sec-fetch-dest"));
     const char *challenge = span_equals(dest, SPAN("empty")) ? bearer : basic;

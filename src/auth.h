@@ -26,9 +26,9 @@ enum { AUTH_TOLERANCE_S = 300 }; /* of a signature's time, as Standard Webhooks'
 bool auth_decode_webhook_secret(struct span secret, uint8_t key[CONFIG_MAX_SECRET_BYTES],
                                 size_t *len);
 
-/* An operator at the admin listener: Basic with any user and a secret as the password (RFC 7617), or
- * Bearer with the secret (RFC 6750). `secrets`: CONFIG_MAX_SECRETS pointers, those that are there
- * first. AUTH_OK, AUTH_MISSING or AUTH_WRONG. */
+/* An operator at the admin listener: Basic with any user and a secret as the password (RFC 7617),
+ * or Bearer with the secret (RFC 6750). `secrets`: CONFIG_MAX_SECRETS pointers, those that are
+ * there first. AUTH_OK, AUTH_MISSING or AUTH_WRONG. */
 enum auth_result auth_check_operator(struct config_secret *const *secrets,
                                      struct span authorization);
 

@@ -239,13 +239,13 @@ void reader_finish(struct reader *reader) {
 static void on_deadline(struct wheel_node *node) {
     struct reader *reader = container_of(node, struct reader, deadline);
     bool under_way = http_parser_in_head(&reader->http) || http_parser_in_body(&reader->http);
-    if (is_hung_up(reader) || (is_ready(reader) && !under_way)) {
+    bool is_stuck = reader->door->is_admin && !is_ready(reader) && reader->state != READER_STREAM;
+    /* An idle one, or one whose peer is gone, or an answer over TCP that nobody takes. */
+    if (is_stuck || is_hung_up(reader) || (is_ready(reader) && !under_way)) {
         reader_close(reader);
     } else if (is_ready(reader)) {
         reader->last = true;
         reader_answer(reader, 408, NULL, "{\"error\":\"the request took too long\"}\n");
-    } else if (reader->door->is_admin && reader->state != READER_STREAM) {
-        reader_close(reader); /* nobody takes its answer */
     } else if (reader->half_closed) {
         arm_deadline(reader, HALF_CLOSED_CHECK_MS);
     }
