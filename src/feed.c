@@ -55,9 +55,11 @@ static bool is_hung_up(const struct reader *reader) {
 static void check_done(struct feed *feed) {
     if (feed->unix_door.count || !feed->on_done)
         return;
-    for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next)
-        if (container_of(link, struct reader, link)->state == READER_STREAM)
+    for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next) {
+        uint8_t state = container_of(link, struct reader, link)->state;
+        if (state == READER_STREAM || state == READER_LAST) /* its last bytes are on their way */
             return;
+    }
     void (*on_done)(void *) = feed->on_done;
     feed->on_done = NULL;
     on_done(feed->done_context);

@@ -104,6 +104,7 @@ static bool pump_once(struct reader *reader, size_t *sent) {
     }
     *sent += feed->out.len + skipped * FEED_SKIP_BYTES;
     if (lines == LINES_END) {
+        reader->last = reader->last || feed->draining; /* the drain waits for its connection */
         reader_end_stream(reader);
         reader_finish(reader);
         return false;

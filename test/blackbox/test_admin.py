@@ -2,13 +2,18 @@
 import base64
 import gzip
 import http.client
+import json
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
+import time
 import unittest
 
-from node import DEADLINE, Node, Peer, post
+from node import DEADLINE, ROLLCALLD, Node, Peer, post, post_bytes, tls
 
 ADMIN = "admin = 127.0.0.1:0\n"
 CSP = ("default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
@@ -45,6 +50,14 @@ def stream(node, query="", headers=""):
     assert head.startswith("HTTP/1.1 200"), head
     peer.head = head
     return peer
+
+
+def lines_of(peer):
+    """The parsed lines of a stream of them."""
+    rest = b""
+    for chunk in peer.chunks():
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from map(json.loads, whole)
 
 
 class Parts(unittest.TestCase):
@@ -116,6 +129,16 @@ class Who(unittest.TestCase):
             self.assertEqual(peer.response().status, 200)
             peer.close()
 
+    def test_one_host_exactly(self):
+        with Node(server=ADMIN) as node:
+            for fields, status in ((b"", 400), (b"Host: localhost\r\nHost: rebound.example\r\n", 400),
+                                   (b"Host: localhost.\r\n", 421), (b"Host: 127.1\r\n", 421),
+                                   (b"Host: 2130706433\r\n", 421), (b"Host: [::ffff:127.0.0.1]\r\n", 421)):
+                peer = connect(node)
+                peer.send(b"GET /v1/status HTTP/1.1\r\n" + fields + b"\r\n")
+                self.assertEqual(peer.response().status, status, fields)
+                peer.close()
+
     def test_pages_of_other_sites(self):
         with Node(server=ADMIN) as node:
             for site in ("cross-site", "same-site", "anything"):
@@ -166,12 +189,48 @@ class Who(unittest.TestCase):
             self.assertEqual(ask(node, "/", headers=bearer("first"))[0], 401)
             self.assertEqual(ask(node, "/", headers=bearer("other"))[0], 200)
 
+    def test_a_reload_with_a_mistake_leaves_the_secret(self):
+        with Node(server=ADMIN + "admin_secret = first\n") as node:
+            with open(node.config) as file:
+                text = file.read()
+            with open(node.config, "w") as file:
+                file.write(text.replace("admin_secret = first", "admin_secret = other\nno_such_key = 1"))
+            node.process.send_signal(signal.SIGHUP)
+            node.wait_log("no_such_key")
+            self.assertEqual(ask(node, "/", headers={"Authorization": "Bearer first"})[0], 200)
+            self.assertEqual(ask(node, "/", headers={"Authorization": "Bearer other"})[0], 401)
+
+    def test_a_secret_from_a_file_and_eight_at_most(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "secret")
+            with open(path, "w") as file:
+                file.write("from-file\n")
+            seven = "".join("admin_secret = s%d\n" % n for n in range(7))
+            with Node(server=ADMIN + seven + "admin_secret_file = %s\n" % path) as node:
+                for secret in ("s0", "s6", "from-file"):
+                    self.assertEqual(ask(node, "/", headers={"Authorization": "Bearer " + secret})[0], 200)
+                dumped = subprocess.run([ROLLCALLD, "--config", node.config, "--dump-config"],
+                                        capture_output=True, text=True, timeout=DEADLINE).stdout
+                self.assertIn("admin_secret", dumped)
+                for secret in ("s0", "s6", "from-file"):
+                    self.assertNotRegex(dumped, r"\b%s\b" % secret)
+            node = Node(server=ADMIN + seven + "admin_secret = s7\nadmin_secret = s8\n", wait=False)
+            self.assertEqual(node.process.wait(DEADLINE), 2)
+            node.stop()
+            self.assertTrue(any(line and "more than 8 secrets" in line for line in node.log), node.log)
+            shutil.rmtree(node.directory)
+
     def test_beyond_loopback_only_with_a_secret(self):
         for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[2001:db8::1]:0"):
             node = Node(server="admin = %s\n" % address, wait=False)
             self.assertEqual(node.process.wait(DEADLINE), 2)
             node.stop()
-            self.assertTrue(any(line and "admin_secret_file" in line for line in node.log), node.log)
+            with open(node.config) as file:
+                number = file.read().split("\n").index("admin = " + address) + 1
+            where = "%s:%d: " % (node.config, number)  # the mistake is told with its place
+            self.assertTrue(any(line and where in line and "admin_secret_file" in line for line in node.log),
+                            node.log)
+            shutil.rmtree(node.directory)
         with Node(server="admin = 0.0.0.0:0\nadmin_secret = s\n") as node:
             self.assertEqual(ask(node, "/")[0], 401)
 
@@ -200,11 +259,21 @@ class Stream(unittest.TestCase):
 
     def test_after_a_restart_the_gap_is_said(self):
         with Node(server=ADMIN) as node:
-            peer = stream(node, "from=oldest",
-                          "Accept: text/event-stream\r\nLast-Event-ID: 0123456789abcdef-7\r\n")
-            text = next(peer.chunks())
-            self.assertIn(b'"reason":"restart"', text)
-            peer.close()
+            post(node, "/presence/lab", {"n": 1})
+            text = ask(node, "/v1/events?from=oldest&follow=0", headers={"Accept": "text/event-stream"})[2]
+            cursor = re.search(rb"id: (\S+)", text).group(1).decode()
+            for kill in (signal.SIGTERM, signal.SIGKILL):
+                node.stop(kill)
+                with Node(server=ADMIN, directory=node.directory) as again:
+                    post(again, "/presence/lab", {"n": 2})
+                    peer = stream(again, "from=oldest",
+                                  "Accept: text/event-stream\r\nLast-Event-ID: %s\r\n" % cursor)
+                    chunks = peer.chunks()
+                    text = next(chunks)
+                    while b'"n":2' not in text:
+                        text += next(chunks)
+                    self.assertLess(text.index(b'"reason":"restart"'), text.index(b'"n":2'))
+                    peer.close()
 
     def test_who_does_not_read_is_told_and_costs_nobody(self):
         with Node(server=ADMIN, rest="[ring]\nsize = 1M\n") as node:
@@ -212,10 +281,19 @@ class Stream(unittest.TestCase):
             body = {"text": "x" * 60000}
             for _ in range(200):  # 12 MB: more than the kernel takes for a reader, and the ring twelve times over
                 self.assertEqual(post(node, "/presence/lab", body).status, 200)
-            got = b""
-            chunks = peer.chunks()
-            while b'"reason":"overrun"' not in got:
-                got = got[-1000:] + next(chunks)
+            last, gaps = 0, 0
+            lines = lines_of(peer)
+            while last < 200:
+                line = next(lines)
+                if "gap" in line:
+                    gap, gaps = line["gap"], gaps + 1
+                    self.assertEqual(gap["reason"], "overrun")
+                    self.assertEqual(int(gap["next"].split("-")[1]), last + gap["lost"] + 1)
+                    last += gap["lost"]
+                else:
+                    last += 1
+                    self.assertEqual(line["seq"], last)
+            self.assertGreater(gaps, 0)
             peer.close()
 
     def test_a_stream_ends_with_its_peer(self):
@@ -249,6 +327,92 @@ class Stream(unittest.TestCase):
             peer.close()
             kept.close()
             self.assertEqual(node.process.wait(DEADLINE), 0)
+
+    def test_a_drain_waits_for_nobody_who_has_all(self):
+        """Behind when the drain begins, and a browser keeps its connection for the next request."""
+        with Node(server=ADMIN + "drain_timeout = 10m\nheader_timeout = 10m\n") as node:
+            for _ in range(100):  # more than the kernel takes for a reader
+                self.assertEqual(post(node, "/presence/lab", {"text": "x" * 60000}).status, 200)
+            peer = stream(node, "from=oldest")
+            node.process.send_signal(signal.SIGTERM)
+            node.wait_log("msg=draining")
+            self.assertEqual(b"".join(peer.chunks()).count(b"\n"), 100)
+            self.assertEqual(node.process.wait(DEADLINE), 0)
+            peer.close()
+
+    def test_a_drain_ends_with_who_does_not_read(self):
+        with Node(server=ADMIN + "drain_timeout = 300ms\nheader_timeout = 10m\n") as node:
+            for _ in range(100):
+                post(node, "/presence/lab", {"text": "x" * 60000})
+            peer = stream(node, "from=oldest")
+            node.process.send_signal(signal.SIGTERM)
+            self.assertEqual(node.process.wait(DEADLINE), 0)
+            peer.close()
+
+    def test_what_a_drain_answers(self):
+        with Node(server=ADMIN + "drain_timeout = 10m\nheader_timeout = 10m\n") as node:
+            post(node, "/presence/lab", {"n": 1})
+            kept = connect(node)
+            kept.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(kept.response().status, 200)
+            busy = Peer(tls(node.port))
+            busy.send(post_bytes("/presence/lab", b"{}")[:-1])
+            post(node, "/presence/lab", {"n": 2})  # behind it: the half request was read
+            node.process.send_signal(signal.SIGTERM)
+            node.wait_log("msg=draining")
+            kept.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(kept.response().status, 503)
+            self.assertEqual(ask(node, "/")[0], 200)
+            peer = stream(node, "from=oldest")  # whoever comes now gets what is still to come, too
+            busy.send(b"}")
+            self.assertEqual(busy.response().status, 200)
+            busy.close()
+            self.assertEqual(len(list(lines_of(peer))), 3)
+            self.assertEqual(node.process.wait(DEADLINE), 0)  # kept or not
+            peer.close()
+            kept.close()
+
+    def test_answers_that_nobody_takes_have_a_deadline(self):
+        with Node(server=ADMIN + "header_timeout = 300ms\n") as node:
+            fds = node.fds()
+            peer = connect(node)
+            peer.send(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 700)  # 10 MB and more, not read
+            deadline = time.monotonic() + DEADLINE
+            while node.fds() == fds:  # not accepted yet
+                self.assertLess(time.monotonic(), deadline)
+            node.wait_fds(fds)
+            peer.close()
+
+    def test_requests_ahead_of_their_answers_have_a_bound(self):
+        with Node(server=ADMIN + "header_timeout = 10m\n") as node:
+            fds = node.fds()
+            peer = connect(node)
+            with self.assertRaises(OSError):  # cut: no deadline was near
+                for _ in range(100):
+                    peer.send(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 700)
+            peer.close()
+            node.wait_fds(fds)
+
+    def test_the_head_of_a_stream(self):
+        with Node(server=ADMIN) as node:
+            post(node, "/presence/lab", {"n": 1})
+            for accept, sort in (("text/event-stream", "text/event-stream"),
+                                 ("application/cloudevents+json", "application/cloudevents+json"),
+                                 ("*/*", "application/x-ndjson")):
+                for method, size in (("HEAD", 0), ("GET", 1)):
+                    status, headers, body = ask(node, "/v1/events?from=oldest&follow=0", method,
+                                                {"Accept": accept})
+                    self.assertEqual((status, headers["cache-control"]), (200, "no-store"))
+                    self.assertTrue(headers["content-type"].startswith(sort), headers)
+                    self.assertEqual(body.count(b'"n":1'), size, (accept, method))
+            old = connect(node)
+            old.send(b"GET /v1/events?from=oldest&follow=0 HTTP/1.0\r\n\r\n")
+            answer = old.response()
+            self.assertNotIn("transfer-encoding", answer.headers)
+            self.assertEqual(answer.body.count(b"\n"), 1)
+            old.close()
+            for query in ("from=never", "after=x", "heartbeat=x", "reader=nobody"):
+                self.assertIn(ask(node, "/v1/events?" + query)[0], (400, 404), query)
 
     def test_one_connection_for_several_requests(self):
         with Node(server=ADMIN) as node:
