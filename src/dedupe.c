@@ -57,8 +57,8 @@ enum {
     DATA_OFFSET = 4096,
     UNDO_KEEP_BYTES = 1 << 20,
     PAGE_BUCKETS = 64, /* 4 KiB */
-    MOVES_MAX = 64,  /* attempts in credit */
-    MOVES_A_MOVE = 4, /* that one which succeeds is worth */
+    MOVES_MAX = 64,    /* attempts in credit */
+    MOVES_A_MOVE = 4,  /* that one which succeeds is worth */
     MOVES_SKIP = 256,
 };
 
@@ -243,25 +243,18 @@ static bool find(const struct dedupe *dedupe, const uint32_t buckets[2], uint64_
 }
 
 /* Where a new id goes: the place that was seen longest ago, an empty one before all others, and of
- * two buckets with empty places the emptier (that is what keeps both from filling up). */
+ * two buckets with empty places the emptier (that is what keeps both from filling up: ways are
+ * filled in their order). One minimum over what tells them apart, and no branch to be guessed. */
 static struct place choose(const struct dedupe *dedupe, const uint32_t buckets[2]) {
-    struct place oldest[2];
-    uint32_t seen[2], empty[2] = {0, 0};
-    for (int b = 0; b < 2; b++) {
+    uint64_t least = UINT64_MAX; /* seen_s, way, which bucket */
+    for (uint32_t b = 0; b < 2; b++) {
         const struct bucket *bucket = &dedupe->buckets[buckets[b]];
-        oldest[b] = (struct place){buckets[b], 0};
-        seen[b] = UINT32_MAX;
         for (uint32_t way = 0; way < WAYS; way++) {
-            empty[b] += bucket->seen_s[way] == 0;
-            if (bucket->seen_s[way] < seen[b]) {
-                seen[b] = bucket->seen_s[way];
-                oldest[b].way = way;
-            }
+            uint64_t key = (uint64_t)bucket->seen_s[way] << 4 | way << 1 | b;
+            least = key < least ? key : least;
         }
     }
-    if (empty[0] || empty[1])
-        return oldest[empty[1] > empty[0]];
-    return oldest[seen[1] < seen[0]];
+    return (struct place){buckets[least & 1], least >> 1 & 7};
 }
 
 /* Writes to a place, and notes what it held. `is_new`: an id that is not known to have been kept.

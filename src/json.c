@@ -317,12 +317,13 @@ static inline bool walk_behind_value(struct walk *w, bool *more) {
     return w->at == w->end || fail_at(w->error, "something stands behind the value", *w->at);
 }
 
-/* Whether a member is as machines write them: a plain string, number or word, no white space. What
- * stands behind it is looked at by the caller, and so are backslashes. */
+/* Whether a member is as machines write them: a plain string, number or word, and no white space in
+ * front of what follows the key or the value. What stands behind it is looked at by the caller, and
+ * so are backslashes. */
 static inline bool is_plain_member(const char *text, const uint32_t *member) {
     uint32_t colon = member[JSON_FLAT_COLON], value = member[JSON_FLAT_VALUE];
     uint32_t behind = member[JSON_FLAT_BEHIND];
-    if (text[member[JSON_FLAT_KEY]] != '"' || text[colon] != ':' || text[colon - 1] != '"')
+    if (text[member[JSON_FLAT_KEY]] != '"' || memcmp(text + colon - 1, "\":", 2) != 0)
         return false;
     if (text[value] == '"')
         return text[behind - 1] == '"';

@@ -125,8 +125,9 @@ static inline enum json_type json_type(const struct json_doc *doc, uint32_t node
 }
 
 /* Four indexes a member: its key's quote, the colon, its value, and what stands behind that. The
- * members of a flat object stand so in doc->at, one after the other, without white space or
- * escapes: a key's text goes from key + 1 to colon - 1, a value's token from value to behind. */
+ * members of a flat object stand so in doc->at, one after the other, without escapes or white space
+ * in front of colons and what is behind: a key's text goes from key + 1 to colon - 1, a value's
+ * token from value to behind. */
 enum { JSON_FLAT_KEY, JSON_FLAT_COLON, JSON_FLAT_VALUE, JSON_FLAT_BEHIND, JSON_FLAT_INDEXES };
 
 /* Of an object that is flat, and that nobody has written to so far. */

@@ -108,6 +108,8 @@ static bool take_mac(const struct json_doc *doc, const struct json_node *value, 
 /* --- Members ------------------------------------------------------------------------------------
  */
 
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 enum { COMPARED_BYTES = 16 };
 
 /* The first (the last) COMPARED_BYTES are the same, of which `len` count. */
@@ -115,8 +117,7 @@ static inline bool are_same_bytes(const char *a, const char *b, size_t len) {
 #ifdef __SSE2__
     __m128i same =
         _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b));
-    uint32_t wanted = (1U << len) - 1;
-    return ((uint32_t)_mm_movemask_epi8(same) & wanted) == wanted;
+    return (size_t)__builtin_ctz(~(uint32_t)_mm_movemask_epi8(same)) >= len;
 #else
     return memcmp(a, b, len) == 0;
 #endif
@@ -243,22 +244,55 @@ static unsigned drop_repeated(struct json_doc *doc, uint32_t object, unsigned le
     return dropped;
 }
 
+struct table {
+    const struct member *begin, *end;
+    uint64_t skipped; /* a bit for each of those before the expected one that was not met */
+};
+
+/* A member that is not the expected one: further on, or skipped before. NULL where it is neither:
+ * unknown, or met twice. */
+__attribute__((noinline)) static const struct member *
+find_unexpected(struct table *table, const struct member **expected, const char *name, size_t len) {
+    const struct member *member;
+    for (member = *expected; member < table->end; member++) {
+        if (is_named(name, len, member)) {
+            *expected = member + 1;
+            return member;
+        }
+        table->skipped |= 1ULL << (member - table->begin);
+    }
+    *expected = member;
+    for (uint64_t left = table->skipped; left; left &= left - 1) {
+        member = table->begin + __builtin_ctzll(left);
+        if (is_named(name, len, member)) {
+            table->skipped &= ~(left & -left);
+            return member;
+        }
+    }
+    return NULL;
+}
+
 /* Takes the members of a flat object, if each of them is named by the table, once, and fits; else
  * false: the event may have some of them then, and is to be given all of them again. */
-static bool take_flat(struct json_doc *doc, uint32_t object, const struct member *table,
-                      size_t table_len, struct event *event, uint32_t *nodes) {
-    const struct member *expected = table;
+static bool take_flat(struct json_doc *doc, uint32_t object, const struct member *members,
+                      size_t member_count, struct event *event, uint32_t *nodes) {
+    struct table table = {members, members + member_count, 0};
+    const struct member *expected = members;
     const uint32_t *flat = json_flat(doc, object);
     uint32_t end = doc->nodes[object].next;
-    uint64_t seen = 0;
     for (uint32_t node = object + 1; node < end; node += 2, flat += JSON_FLAT_INDEXES) {
         const char *name = doc->text + flat[JSON_FLAT_KEY] + 1;
         size_t name_len = flat[JSON_FLAT_COLON] - flat[JSON_FLAT_KEY] - 2;
-        const struct member *member = find_member(name, name_len, table, table_len, expected);
-        if (!member || seen >> (member - table) & 1)
-            return false;
-        seen |= 1ULL << (member - table);
-        expected = member + 1;
+        const struct member *member = expected;
+        if (LIKELY(member < table.end && is_named(name, name_len, member))) {
+            expected = member + 1;
+        } else {
+            const struct member *next = expected;
+            member = find_unexpected(&table, &next, name, name_len);
+            if (!member)
+                return false;
+            expected = next;
+        }
         struct json_node value = json_flat_value(doc, flat, node + 1);
         if (member->take == TAKE_NODE) {
             nodes[member->target] = node + 1;

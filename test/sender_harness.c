@@ -194,18 +194,21 @@ static void check_body(const char *sender, const struct sender_sample *sample, s
     assert_string_equal(outcome.first.message, sample->first_message ? sample->first_message : "");
 }
 
-/* Blanks behind each comma and colon: then no object is flat (json.h), as most are without any. */
+/* A blank in front of each colon, and behind it: then no object is flat (json.h), as most are
+ * without any. */
 static struct buf spread(struct span minified) {
     struct buf spaced = {0};
     bool in_string = false;
     for (size_t i = 0; i < minified.len; i++) {
         char c = minified.ptr[i];
         bool is_escape = in_string && c == '\\';
-        assert_int_equal(buf_append(&spaced, &minified.ptr[i], is_escape ? 2 : 1), 0);
+        bool is_colon = !in_string && c == ':';
+        if (is_colon)
+            assert_int_equal(buf_append(&spaced, " : ", 3), 0);
+        else
+            assert_int_equal(buf_append(&spaced, &minified.ptr[i], is_escape ? 2 : 1), 0);
         i += is_escape;
         in_string ^= c == '"';
-        if (!in_string && (c == ',' || c == ':'))
-            assert_int_equal(buf_append(&spaced, " ", 1), 0);
     }
     return spaced;
 }

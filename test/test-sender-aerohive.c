@@ -73,6 +73,63 @@ static void test_wrong_shapes(void **state) {
     }
 }
 
+/* One line each. An event that has no time of its sender's has an id of its own. */
+static bool same_but_ids(struct span a, struct span b) {
+    enum { ID_AT = sizeof "{\"seq\":1,\"id\":\"" - 1, BEHIND_ID = ID_AT + 2 * HASH_BYTES };
+    return a.len == b.len && a.len > BEHIND_ID && memcmp(a.ptr, b.ptr, ID_AT) == 0 &&
+           memcmp(a.ptr + BEHIND_ID, b.ptr + BEHIND_ID, a.len - BEHIND_ID) == 0;
+}
+
+/* Members in any order, some missing, some twice, some of a name that is unknown: what comes of
+ * them is the same whether they are read from their tokens or, where a blank stands behind each,
+ * by way of nodes. */
+static void test_members_in_any_order(void **state) {
+    static const char *const members[] = {
+        "\"clientMac\":\"A0D795114F3C\"",
+        "\"clientMac\":\"A0D795114F3D\"",
+        "\"ipv4\":\"10.20.0.41\"",
+        "\"seenEpoch\":1767607918123",
+        "\"ssid\":null",
+        "\"ssid\":\"Museum\"",
+        "\"rssi\":-87",
+        "\"rssi\":null",
+        "\"x\":11.5",
+        "\"x\":null",
+        "\"y\":21.5",
+        "\"y\":\"?\"",
+        "\"dwell\":7",
+    };
+    enum { COUNT = sizeof members / sizeof *members, RUNS = 5000 };
+    char plain[1024], spaced[1024], expected[4096];
+    uint64_t random = 1;
+    (void)state;
+    for (int run = 0; run < RUNS; run++) {
+        size_t len = (size_t)sprintf(plain, "[{\"observations\":[{");
+        size_t spaced_len = len;
+        memcpy(spaced, plain, len);
+        for (unsigned i = 0, left = (random >> 20) % 8 + 1; i < left; i++) {
+            random = random * 6364136223846793005U + 1442695040888963407U;
+            const char *member = members[(random >> 33) % COUNT];
+            len += (size_t)sprintf(plain + len, "%s%s", i ? "," : "", member);
+            spaced_len += (size_t)sprintf(spaced + spaced_len, "%s%s ", i ? "," : "", member);
+        }
+        len += (size_t)sprintf(plain + len, "}]}]");
+        spaced_len += (size_t)sprintf(spaced + spaced_len, "}]}]");
+        struct sender_outcome outcome =
+            sender_harness_parse("aerohive", span_from(spaced, spaced_len));
+        int rc = outcome.rc;
+        size_t expected_len = rc ? 0 : outcome.lines.len;
+        assert_true(expected_len <= sizeof expected);
+        if (expected_len)
+            memcpy(expected, outcome.lines.ptr, expected_len);
+        outcome = sender_harness_parse("aerohive", span_from(plain, len));
+        assert_int_equal(outcome.rc, rc);
+        fprintf(stderr, "%d %d %s %.*s\n", rc, outcome.accepted, plain, SPAN_ARG(outcome.lines));
+        if (!rc && !same_but_ids(outcome.lines, span_from(expected, expected_len)))
+            fail_msg("%s:\n%.*s%.*s", plain, SPAN_ARG(outcome.lines), (int)expected_len, expected);
+    }
+}
+
 /* The id of the first line. */
 static struct span first_id(const struct sender_outcome *outcome) {
     const char *id = memmem(outcome->lines.ptr, outcome->lines.len, "\"id\":\"", 6);
@@ -186,6 +243,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_wrong_shapes),
+        cmocka_unit_test(test_members_in_any_order),
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_identity_of_names),
         cmocka_unit_test(test_nothing_is_carried_over),
