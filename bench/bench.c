@@ -219,6 +219,8 @@ static void run_load(struct bench *bench) {
     struct report *report = &bench->report;
     bench->measuring = false;
     client_begin(bench->client);
+    if (bench->verify)
+        bench->verify->measure_ns = bench->client->measure_ns;
     if (bench->interrupted)
         client_stop(bench->client);
     while (!client_is_done(bench->client)) {

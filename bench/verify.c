@@ -56,6 +56,8 @@ static void note_latency(struct verify *verify, const struct verify_connection *
         post = posts - VERIFY_POSTS;
     }
     uint64_t sent_ns = c->sent_ns[post % VERIFY_POSTS];
+    if (sent_ns < verify->measure_ns)
+        return;
     histogram_add(&verify->latency, verify->read_ns > sent_ns ? verify->read_ns - sent_ns : 0);
 }
 

@@ -77,6 +77,7 @@ struct verify {
     struct histogram latency; /* from POST sent to line read */
     struct buf line;          /* what is not whole yet, at most VERIFY_MAX_LINE_BYTES */
     uint64_t read_ns;         /* when the bytes at hand were read */
+    uint64_t measure_ns;      /* the warm-up ends: lines of posts sent before count in no latency */
     bool open, ready, failed; /* ready: the stream has begun */
     const char *error;
     char in[VERIFY_READ_BYTES];
