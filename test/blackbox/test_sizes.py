@@ -22,18 +22,13 @@ BASE_KIB = 2048  # buffers that all connections share
 os.environ.pop("MALLOC_PERTURB_", None)  # Meson's: writes all over memory that nobody uses
 
 
-def is_sanitized(node):
-    with open("/proc/%d/maps" % node.process.pid) as maps:
-        return "libasan" in maps.read()
-
-
 class Memory(unittest.TestCase):
     def peak_kib(self, node):
         with open("/proc/%d/status" % node.process.pid) as status:
             return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1))
 
     def assert_below(self, node, before, bound, what):
-        if not is_sanitized(node):
+        if not is_sanitized():
             grown = self.peak_kib(node) - before
             self.assertLess(grown, bound, what)
             print("%s: %d KiB, bound %d" % (what, grown, bound))

@@ -18,12 +18,6 @@ RSS_KIB = 1024  # and how much more memory
 WARM_UP = 2000  # flights until memory is measured: the allocator's first few pages are no leak
 
 
-def is_sanitized(node):
-    """Whether memory says anything: a sanitizer keeps what was freed."""
-    with open("/proc/%d/maps" % node.process.pid) as maps:
-        return "libasan" in maps.read()
-
-
 class Poster:
     """Valid posts, each of which has to be answered and, in the end, readable."""
 
@@ -54,7 +48,7 @@ def wait_calm(node, fds, rss_kib):
     """Descriptors and memory are back."""
     wait_until(lambda: node.fds() <= fds + FDS,
                lambda: "%d descriptors, %d before" % (node.fds(), fds))
-    if not is_sanitized(node):
+    if not is_sanitized():
         wait_until(lambda: node.rss_kib() <= rss_kib + RSS_KIB,
                    lambda: "%d KiB, %d before" % (node.rss_kib(), rss_kib))
 
