@@ -2,6 +2,7 @@
 #include "admin.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 #include <strings.h>
 
 #include "auth.h"
@@ -97,4 +98,21 @@ bool admin_refuses(struct config_secret *const *secrets, const struct http_reque
         return refuse(refusal, 421, NULL,
                       "without admin_secret only loopback names such as localhost are answered");
     return secrets[0] && !is_probe && refuses_secret(secrets, request, refusal);
+}
+
+static bool has_secret(struct config_secret *const *secrets, const struct config_secret *wanted) {
+    for (int i = 0; i < CONFIG_MAX_SECRETS && secrets[i]; i++)
+        if (secrets[i]->len == wanted->len &&
+            memcmp(secrets[i]->bytes, wanted->bytes, wanted->len) == 0)
+            return true;
+    return false;
+}
+
+bool admin_secret_is_gone(struct config_secret *const *before, struct config_secret *const *now) {
+    if (!before[0])
+        return now[0] != NULL; /* nobody was asked for one */
+    for (int i = 0; i < CONFIG_MAX_SECRETS && before[i]; i++)
+        if (now[0] && !has_secret(now, before[i]))
+            return true;
+    return false;
 }

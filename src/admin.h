@@ -32,4 +32,7 @@ struct admin_refusal {
 bool admin_refuses(struct config_secret *const *secrets, const struct http_request *request,
                    struct admin_refusal *refusal);
 
+/* Whether somebody who was let in with `before` is not with `now`. */
+bool admin_secret_is_gone(struct config_secret *const *before, struct config_secret *const *now);
+
 #endif

@@ -467,7 +467,15 @@ int feed_admin_address(const struct feed *feed, struct sockaddr_storage *address
 }
 
 void feed_set_admin_secrets(struct feed *feed, struct config_secret *const *secrets) {
+    bool is_gone = feed->admin_secrets && admin_secret_is_gone(feed->admin_secrets, secrets);
     feed->admin_secrets = secrets;
+    if (!is_gone)
+        return;
+    for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next) {
+        struct reader *reader = container_of(link, struct reader, link);
+        if (reader->door->is_admin && reader->state == READER_STREAM)
+            reader_close(reader);
+    }
 }
 
 static void on_idle_closed(uv_handle_t *idle) {

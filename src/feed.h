@@ -57,7 +57,9 @@ int feed_new(struct feed **feed, uv_loop_t *loop, struct ring *ring, struct whee
 int feed_open_admin(struct feed *feed, const struct sockaddr *address) MUST_CHECK;
 /* The address that it listens on. */
 int feed_admin_address(const struct feed *feed, struct sockaddr_storage *address) MUST_CHECK;
-/* See admin_refuses; borrowed until set anew, NULL: there are none. */
+/* See admin_refuses; borrowed until others are set, whose call still reads them; NULL: there are
+ * none. Where one of them is gone, the admin listener's streams end: each was asked at its
+ * beginning only, and whoever may come again does. */
 void feed_set_admin_secrets(struct feed *feed, struct config_secret *const *secrets);
 /* Sends what has come into the ring to every reader at the live edge. Called once a loop turn;
  * costs nothing where nothing has come, whatever the readers. */

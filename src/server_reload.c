@@ -43,6 +43,7 @@ static int prepare_change(struct server *server, struct change *change, FILE *er
 static void apply_change(struct server *server, struct change *change) {
     log_init((enum log_level)change->config->log_level, change->config->log_json);
     ingest_apply(&server->ingest, &change->parts);
+    feed_set_admin_secrets(server->feed, change->config->admin_secrets);
     tls_context_unref(server->tls);
     config_unref(server->config);
     server->tls = change->tls; /* sessions under way keep theirs */
@@ -51,7 +52,6 @@ static void apply_change(struct server *server, struct change *change) {
     server->config = change->config;
     server_set_limits(server);
     feed_set_max_hold(server->feed, server->config->max_hold_ms);
-    feed_set_admin_secrets(server->feed, server->config->admin_secrets);
     server_check_certificate(server);
 }
 

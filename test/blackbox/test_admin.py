@@ -189,6 +189,32 @@ class Who(unittest.TestCase):
             self.assertEqual(ask(node, "/", headers=bearer("first"))[0], 401)
             self.assertEqual(ask(node, "/", headers=bearer("other"))[0], 200)
 
+    def test_a_stream_ends_with_its_secret(self):
+        with Node(server=ADMIN + "admin_secret = first\n") as node:
+            def reload(secrets, count):
+                with open(node.config) as file:
+                    text = re.sub(r"(admin_secret = \w+\n)+",
+                                  "".join("admin_secret = %s\n" % s for s in secrets), file.read())
+                with open(node.config, "w") as file:
+                    file.write(text)
+                node.process.send_signal(signal.SIGHUP)
+                with node.changed:
+                    self.assertTrue(node.changed.wait_for(lambda: sum(
+                        "configuration reloaded" in line for line in node.log) == count, DEADLINE))
+            first = stream(node, headers="Authorization: Bearer first\r\n")
+            reload(["first", "second"], 1)
+            second = stream(node, headers="Authorization: Bearer second\r\n")
+            post(node, "/presence/lab", {"n": 1})
+            lines = lines_of(first)
+            self.assertEqual(next(lines)["data"], {"n": 1})  # a secret more changes nothing
+            reload(["second"], 2)
+            self.assertRaises((EOFError, ConnectionError), next, lines)
+            again = stream(node, headers="Authorization: Bearer second\r\n")
+            post(node, "/presence/lab", {"n": 2})
+            self.assertEqual(next(lines_of(again))["data"], {"n": 2})
+            for peer in (first, second, again):
+                peer.close()
+
     def test_a_reload_with_a_mistake_leaves_the_secret(self):
         with Node(server=ADMIN + "admin_secret = first\n") as node:
             with open(node.config) as file:
