@@ -317,6 +317,9 @@ static void on_hold_ended(void *context, const char *name) {
 static void on_hold_tick(struct wheel_node *node) {
     struct feed *feed = container_of(node, struct feed, hold_tick);
     uint64_t now_ms = uv_now(feed->loop);
+    for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next)
+        reader_commit_skipped(
+            container_of(link, struct reader, link)); /* a commit has come since */
     readers_tick(&feed->held, now_ms, on_hold_ended, feed);
     wheel_arm(feed->wheel, node, now_ms + HOLD_TICK_MS);
 }

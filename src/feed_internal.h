@@ -59,6 +59,8 @@ struct reader {
     uint64_t beat_ms; /* heartbeat=; 0: none */
     uint64_t left;    /* of limit */
     struct ring_cursor cursor;
+    char held[READERS_NAME_BYTES + 1]; /* of reader=; empty: none */
+    uint64_t sent_seq;                 /* of the last event sent, or where the stream began */
 };
 
 struct feed {
@@ -127,6 +129,10 @@ void reader_start_stream(struct reader *reader, struct http_request *request);
 /* Sends what the ring has for it, as much as one turn gives; returns how many bytes that was, or
  * was worth. */
 size_t reader_pump(struct reader *reader);
+/* What the filter of a held reader's stream has left out since the last event that was sent counts
+ * as committed when that one is: who waits for something rare would hold all the rest up. Not where
+ * the reader has another stream, which may want just that. */
+void reader_commit_skipped(struct reader *reader);
 /* Something was sent: the next heartbeat is as far away as it can be. */
 void reader_arm_beat(struct reader *reader);
 /* Gives back what only a stream needs; does nothing where none is under way. */

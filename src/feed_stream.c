@@ -2,6 +2,7 @@
  * line is not the last one's successor. See feed.h; what may be asked for is feed_wish.c's. */
 #include "feed_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -59,6 +60,7 @@ static int append_event(struct reader *reader, const struct ring_record *record,
         *skipped += 1;
         return 0;
     }
+    reader->sent_seq = reader->cursor.seq - 1;
     if (--reader->left == 0)
         *lines = LINES_END;
     return reader->format == FEED_NDJSON
@@ -93,6 +95,31 @@ static int append_lines(struct reader *reader, enum lines *lines, size_t *skippe
     return rc;
 }
 
+static bool has_another_stream(const struct reader *reader) {
+    const struct list *all = &reader->feed->readers;
+    for (const struct list *link = all->next; link != all; link = link->next) {
+        const struct reader *other = container_of(link, struct reader, link);
+        if (other != reader && other->state == READER_STREAM &&
+            strcmp(other->held, reader->held) == 0)
+            return true;
+    }
+    return false;
+}
+
+void reader_commit_skipped(struct reader *reader) {
+    struct readers *held = &reader->feed->held;
+    uint64_t passed = reader->cursor.seq - 1;
+    if (!reader->held[0] || !reader->filter || reader->state != READER_STREAM)
+        return;
+    unsigned i = readers_find(held, span_from_string(reader->held));
+    if (i == READERS_MAX || held->places[i].seq < reader->sent_seq ||
+        held->places[i].seq >= passed || has_another_stream(reader))
+        return;
+    int rc = readers_commit(held, span_from_string(reader->held), passed);
+    assert(rc == READERS_OK);
+    (void)rc;
+}
+
 /* Sends one write's worth. False when there is no more to do for now. */
 static bool pump_once(struct reader *reader, size_t *sent) {
     struct feed *feed = reader->feed;
@@ -102,6 +129,7 @@ static bool pump_once(struct reader *reader, size_t *sent) {
         reader_fail(reader);
         return false;
     }
+    reader_commit_skipped(reader);
     *sent += feed->out.len + skipped * FEED_SKIP_BYTES;
     if (lines == LINES_END) {
         reader->last = reader->last || feed->draining; /* the drain waits for its connection */
@@ -222,6 +250,7 @@ void reader_end_stream(struct reader *reader) {
     reader->beat_ms = 0;
     feed_filter_free(reader->filter);
     reader->filter = NULL;
+    reader->held[0] = 0;
 }
 
 /* The head is in feed->out. Where others wait for their turns, its lines wait with them: hundreds
@@ -269,6 +298,8 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
     reader->state = READER_STREAM;
     reader->follow = wish.follow && !reader->feed->draining;
     reader->left = wish.limit;
+    reader->sent_seq = reader->cursor.seq - 1;
+    memcpy(reader->held, wish.held, sizeof reader->held);
     reader->beat_ms = 1000 * wish.heartbeat_s;
     wheel_node_init(&reader->beat, on_beat);
     begin_stream(reader);

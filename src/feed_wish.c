@@ -134,6 +134,7 @@ static bool read_reader(struct feed_wish *wish, const struct ring *ring,
         snprintf(wish->problem, sizeof wish->problem, "no held reader has this name");
         return false;
     }
+    memcpy(wish->held, name.ptr, name.len); /* fits, as it was found */
     wish->kind = RING_CURSOR_OURS;
     wish->seq = readers->places[i].seq;
     wish->after = span_from(wish->place, ring_format_cursor(ring, wish->seq, wish->place));

@@ -19,9 +19,10 @@ struct feed_wish {
     enum feed_format format;
     bool follow, oldest;
     uint64_t limit;
-    uint64_t heartbeat_s;        /* 0: none */
-    struct span after;           /* absent, or a well-formed cursor */
-    char place[RING_CURSOR_MAX]; /* that of a held reader: `after` points to it */
+    uint64_t heartbeat_s;              /* 0: none */
+    struct span after;                 /* absent, or a well-formed cursor */
+    char place[RING_CURSOR_MAX];       /* that of a held reader: `after` points to it */
+    char held[READERS_NAME_BYTES + 1]; /* its name; empty: none */
     enum ring_cursor_kind kind;
     uint64_t seq;
     struct feed_filter *filter; /* NULL: everything; the caller's to free, whatever was answered */

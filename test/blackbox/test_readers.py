@@ -56,6 +56,59 @@ class Requests(unittest.TestCase):
         body = b"" if seq is None else json.dumps({"after": "%s-%d" % (self.ring, seq)}).encode()
         return self.ask("PUT", "/v1/readers/" + name, body)
 
+    def stream(self, query):
+        peer = feed(self.node, "/v1/events?" + query)
+        self.assertIn(b" 200 ", peer.until(b"\r\n\r\n"))
+        return peer
+
+    def behind(self, name):
+        return self.ask("GET", "/v1/readers/" + name).json()["behind"]
+
+    def wait_behind(self, name, count):
+        """Until the node's own tick has looked after its readers."""
+        deadline = time.monotonic() + DEADLINE
+        while self.behind(name) != count:
+            self.assertLess(time.monotonic(), deadline, self.behind(name))
+
+    def test_what_a_filter_leaves_out_holds_nothing(self):
+        """More than the ring takes, of which the reader wants three."""
+        self.assertEqual(self.put("rare", 0).status, 201)
+        peer = self.stream("reader=rare&endpoint=hq")
+        lines = peer.chunks()
+        for round in range(3):
+            for n in range(40):
+                body = {"n": [round, n], "t": "x" * 1000}
+                self.assertEqual(post(self.node, "/presence/lab", body).status, 200)
+            self.assertEqual(post(self.node, "/presence/hq", [{"observations": [
+                {"clientMac": "A0D795114F3C", "seenEpoch": 1767607918123 + round}]}]).status, 200)
+            seq = json.loads(next(lines))["seq"]
+            self.assertEqual(seq, 43 * round + 41)
+            post(self.node, "/presence/lab", {"n": "behind it", "t": round})
+            self.assertEqual(self.behind("rare"), 2)  # sent, not committed: holds that and all behind it
+            self.assertEqual(self.put("rare", seq).status, 200)
+            self.wait_behind("rare", 0)
+            self.assertEqual(post(self.node, "/presence/lab", {"taken back": round}).status, 200)
+            self.wait_behind("rare", 0)
+        peer.close()
+
+    def test_what_another_stream_may_want_is_held(self):
+        self.assertEqual(self.put("two", 0).status, 201)
+        peers = [self.stream("reader=two&endpoint=" + name) for name in ("hq", "other")]
+        statuses = [post(self.node, "/presence/lab", {"n": n, "t": "x" * 1000}).status for n in range(100)]
+        self.assertEqual(statuses[-1], 503)
+        self.assertEqual(self.behind("two"), statuses.count(200))
+        peers.pop().close()
+        self.wait_behind("two", 0)  # of the one that is left
+        self.assertEqual(post(self.node, "/presence/lab", {"n": 100}).status, 200)
+        peers.pop().close()
+
+    def test_a_filtered_read_to_the_end_commits_what_it_left_out(self):
+        self.assertEqual(self.put("once", 0).status, 201)
+        for n in range(5):
+            post(self.node, "/presence/lab", {"n": n})
+        self.assertEqual(events(self.node, "reader=once&follow=0&endpoint=hq"), [])
+        self.assertEqual(self.behind("once"), 0)
+
     def test_create_commit_read_delete(self):
         for n in range(5):
             post(self.node, "/presence/lab", {"n": n})
