@@ -112,13 +112,13 @@ static void run(struct buf *log, const struct fuzz_input *input, struct fuzz_cut
         good = feed(&parser, log, input->data + at, len, flags);
         at += len;
     }
-    if (!good) /* of a line that is cut, 400 and 501 are not told apart; limits strike when they can
-                */
-        note(log, "\nbad %d",
-             flags & SMALL_LIMITS || parser.bad_status == 501 ? 400 : parser.bad_status);
-    else
+    if (!good) { /* of what is wrong in two ways, the cuts decide which is seen first */
+        bool either = flags & SMALL_LIMITS || parser.bad_status == 431 || parser.bad_status == 501;
+        note(log, "\nbad %d", either ? 400 : parser.bad_status);
+    } else {
         note(log, "\nmore: head=%d body=%d", http_parser_in_head(&parser),
              http_parser_in_body(&parser));
+    }
     http_parser_deinit(&parser);
 }
 
