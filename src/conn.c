@@ -50,7 +50,8 @@ struct conn {
     struct conn_shared *shared;
     struct list link;
     struct wheel_node deadline;
-    struct ration_place place; /* a handshake's; once it is CONN_CLOSED, a closing's */
+    struct ration_place
+        place; /* a handshake's, a stranger's; once it is CONN_CLOSED, a closing's */
     struct tls_session tls;
     struct http_parser http;
     struct peer *peer;
@@ -59,6 +60,7 @@ struct conn {
     uint8_t state, wait;
     bool established,
         answered;           /* answered: a request was answered since the last deadline was set */
+    bool known;             /* no stranger */
     bool writing;           /* a struct conn_write is in flight */
     bool failed;            /* its handshake is counted as failed */
     uint64_t begun_ns;      /* when the request under way began; 0: none is */
@@ -225,6 +227,7 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     conn->shared->figures.answers[response->status / 100]++;
     latency_begin(&conn->shared->pending, conn->begun_ns ? conn->begun_ns : conn->shared->turn_ns);
     conn->begun_ns = 0;
+    conn->known = response->status / 100 == 2;
     if (close)
         conn->state = CONN_CLOSING;
     return http_respond(&conn->shared->plain_out, response);
@@ -251,6 +254,7 @@ static int on_head(struct conn *conn, struct http_request *request, struct inges
     const struct ingest_peer peer = {conn->peer->address, conn->shared->now_us};
     enum ingest_verdict verdict = ingest_head(conn->shared->ingest, request, &peer, answer);
     conn->hold = answer->hold;
+    conn->known = verdict == INGEST_GO_ON;
     if (verdict == INGEST_GO_ON)
         return waits ? buf_append(&conn->shared->plain_out, "HTTP/1.1 100 Continue\r\n\r\n", 25)
                      : 0;
@@ -449,6 +453,7 @@ void conn_init_shared(struct conn_shared *shared) {
     list_init(&shared->conns);
     list_init(&shared->kept);
     ration_init(&shared->handshakes, CONN_TURN_HANDSHAKES);
+    ration_init(&shared->strangers, CONN_TURN_STRANGERS);
     ration_init(&shared->closings, CONN_TURN_CLOSINGS);
 }
 
@@ -457,14 +462,20 @@ bool conn_is_behind(const struct conn_shared *shared) {
 }
 
 /* Those whose turn has come are readable: that wakes the loop at once. */
-static void call_waiting(struct conn_shared *shared) {
+static void call_readers(struct ration *ration) {
     struct ration_place *place;
-    ration_begin_turn(&shared->handshakes);
-    while ((place = ration_call(&shared->handshakes))) {
+    ration_begin_turn(ration);
+    while ((place = ration_call(ration))) {
         struct conn *conn = container_of(place, struct conn, place);
         if (uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read))
             conn_close(conn);
     }
+}
+
+static void call_waiting(struct conn_shared *shared) {
+    struct ration_place *place;
+    call_readers(&shared->handshakes);
+    call_readers(&shared->strangers);
     ration_begin_turn(&shared->closings);
     while ((place = ration_call(&shared->closings)))
         close_now(container_of(place, struct conn, place));
@@ -479,12 +490,20 @@ void conn_begin_turn(struct conn_shared *shared, bool bounded) {
     call_waiting(shared);
 }
 
+/* What its reads are taken from. NULL: no ration. */
+static struct ration *ration_of(struct conn *conn) {
+    if (!conn->established)
+        return &conn->shared->handshakes;
+    return conn->known ? NULL : &conn->shared->strangers;
+}
+
 /* Whether the connection has to wait for another turn. The kernel names ready sockets in the same
  * order each time: without rounds the first few would be read from over and over. */
 static bool must_wait(struct conn *conn) {
     struct conn_shared *shared = conn->shared;
-    if (!conn->established) /* a flood of them costs those that are connected little */
-        return !ration_take(&shared->handshakes, &conn->place);
+    struct ration *ration = ration_of(conn);
+    if (ration) /* a flood of them costs those that post little */
+        return !ration_take(ration, &conn->place);
     if (shared->turn_end == UINT64_MAX)
         return false;
     if (conn->round == shared->round)
@@ -495,12 +514,13 @@ static bool must_wait(struct conn *conn) {
     return true;
 }
 
-/* No memory for one that has to wait: on_read is told UV_ENOBUFS. The socket of one that is
- * connected is still readable in the next turn, after the readers have had theirs. */
+/* No memory for one that has to wait: on_read is told UV_ENOBUFS. The socket of one that posts is
+ * still readable in the next turn, after the readers have had theirs. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *conn = handle->data;
     (void)suggested;
-    *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : CONN_READ_BYTES);
+    unsigned len = conn->known ? CONN_READ_BYTES : CONN_STRANGER_BYTES;
+    *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : len);
 }
 
 /* One that is not whole goes on from when its first byte was read. */
@@ -514,16 +534,18 @@ static void note_begun(struct conn *conn) {
 /* Thousands that stay readable would be named by the kernel, and refused here, over and over: at
  * 10,000 this took a hundred milliseconds a turn. Until its turn comes, nobody listens to it. */
 static void put_off(struct conn *conn) {
+    struct ration *ration = ration_of(conn);
+    if (!ration)
+        return;
     uv_read_stop((uv_stream_t *)&conn->tcp);
-    ration_queue(&conn->shared->handshakes, &conn->place);
+    ration_queue(ration, &conn->place);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct conn *conn = stream->data;
     int rc = 0;
     if (len == UV_ENOBUFS) {
-        if (!conn->established)
-            put_off(conn);
+        put_off(conn);
         return;
     }
     if (len < 0) {
@@ -534,6 +556,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     }
     if (len == 0 || conn->state != CONN_OPEN)
         return;
+    if (conn->established && !conn->known && len <= CONN_FREE_BYTES)
+        ration_return(&conn->shared->strangers);
     conn->round = conn->shared->round;
     conn->shared->now_us = clock_realtime_us();
     if (!conn->shared->turn_ns)

@@ -84,6 +84,18 @@ static void test_nobody_overtakes_the_queue(void **state) {
     assert_true(ration_call(&crowd.ration) == &crowd.places[3]);
 }
 
+static void test_what_is_returned_is_there_again(void **state) {
+    struct crowd crowd;
+    (void)state;
+    crowd_init(&crowd);
+    for (int i = 0; i < PLACES; i++) {
+        assert_true(ration_take(&crowd.ration, &crowd.places[i]));
+        ration_return(&crowd.ration);
+    }
+    ration_return(&crowd.ration); /* never more than a turn has */
+    assert_int_equal(ask(&crowd), EACH_TURN);
+}
+
 static void test_queueing_twice_and_leaving(void **state) {
     struct crowd crowd;
     (void)state;
@@ -104,6 +116,7 @@ int main(void) {
         cmocka_unit_test(test_a_turn_has_so_many),
         cmocka_unit_test(test_who_was_called_gets_it),
         cmocka_unit_test(test_nobody_overtakes_the_queue),
+        cmocka_unit_test(test_what_is_returned_is_there_again),
         cmocka_unit_test(test_queueing_twice_and_leaving),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,10 @@ bool ration_take(struct ration *ration, struct ration_place *place) {
     return true;
 }
 
+void ration_return(struct ration *ration) {
+    ration->left += ration->left < ration->each_turn;
+}
+
 void ration_queue(struct ration *ration, struct ration_place *place) {
     if (list_is_empty(&place->link))
         list_append(&ration->queue, &place->link);

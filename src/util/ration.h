@@ -26,6 +26,8 @@ void ration_place_init(struct ration_place *place);
 /* Takes a portion: the one that it was called for, or one of this turn's that nobody waits for.
  * False: there is none, and it should queue. */
 bool ration_take(struct ration *ration, struct ration_place *place);
+/* The portion that was taken last was not needed. */
+void ration_return(struct ration *ration);
 /* At the end of the queue; who stands there already keeps its place. */
 void ration_queue(struct ration *ration, struct ration_place *place);
 /* Out of the queue; idempotent. */

@@ -15,8 +15,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "hostile")]
 from node import *  # noqa: F403,E402
 import flights  # noqa: E402
+import metrics  # noqa: E402
 import slow  # noqa: E402
 
+NOTHING = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = post_bytes("/presence/lab", b'{"n":1}')
 
 
@@ -48,17 +50,17 @@ class Turns(unittest.TestCase):
                 crowd[-1].sendall(send)
         return crowd
 
-    def ask_behind(self, node, pile):
-        """The status as it is when the node goes on, what pile() brings being there."""
+    def ask_behind(self, node, pile, target="/v1/status"):
+        """The answer when the node goes on, what pile() brings being there."""
         node.process.send_signal(signal.SIGSTOP)
         try:
             pile()
-            asker = feed(node, "/v1/status")
+            asker = feed(node, target)
         finally:
             node.process.send_signal(signal.SIGCONT)
-        status = asker.response().json()
+        response = asker.response()
         asker.close()
-        return status
+        return response.json() if target == "/v1/status" else response.body.decode()
 
     def until(self, node, is_so):
         deadline = time.monotonic() + DEADLINE
@@ -101,6 +103,32 @@ class Turns(unittest.TestCase):
         for sock in crowd:
             self.assertEqual(sock.recv(1), b"")
         self.assert_calm(node)
+
+    def test_requests_for_nothing(self):
+        """Who asks for what is not there is read from in pieces, also when it has posted before."""
+        senders, each = 20, 800
+        node = self.open_node()
+        crowd = [Peer(tls(node.port)) for _ in range(senders)]
+        for peer in crowd[::2]:
+            peer.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(peer.response().status, 200)
+        for peer in crowd:
+            peer.send(NOTHING)
+            self.assertEqual(peer.response().status, 404)
+
+        def pile():
+            for peer in crowd:
+                for _ in range(each // 20):
+                    peer.send(NOTHING * 20)
+        answered = metrics.Families(self.ask_behind(node, pile, "/metrics")).sum(
+            "rollcall_http_requests_total", code="404")
+        self.assertLess(answered, senders * each / 2)
+        for peer in crowd:
+            for _ in range(each):
+                self.assertEqual(peer.response().status, 404)
+            peer.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(peer.response().status, 200)
+            peer.close()
 
     def test_stopped_in_the_midst(self):
         """Ends at once, whatever is left to do."""
