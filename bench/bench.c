@@ -158,6 +158,10 @@ static int open_client(struct bench *bench) {
     client_options->idle = options->idle;
     client_options->slow = options->slow;
     client_options->slow_rate = options->slow_rate;
+    client_options->slow_kinds = options->slow_kinds;
+    client_options->slow_kind_count = options->slow_kind_count;
+    memcpy(client_options->slow_deadlines_ns, options->slow_deadlines_ns,
+           sizeof client_options->slow_deadlines_ns);
     client_options->new_connections = options->new_connections;
     client_options->resume = options->resume;
     client_options->repeat_percent = options->repeat_percent;
@@ -196,15 +200,26 @@ static void connect_idle(struct bench *bench) {
         bench->report.idle_after_kib = usage.rss_kib;
 }
 
+static void connect_slow(struct bench *bench) {
+    struct client *client = bench->client;
+    struct usage usage = {0};
+    if (bench->options.pid && usage_read(bench->options.pid, &usage))
+        bench->report.slow_before_kib = usage.rss_kib;
+    client_open_slow(client);
+    while (!client_is_trickling(client) && !client->stopping)
+        uv_run(&bench->loop, UV_RUN_ONCE);
+    if (bench->options.pid && usage_read(bench->options.pid, &usage))
+        bench->report.slow_after_kib = usage.rss_kib;
+}
+
 static void connect_all(struct bench *bench) {
     struct client *client = bench->client;
     while (!client_is_connected(client) && !client->stopping)
         uv_run(&bench->loop, UV_RUN_ONCE);
     if (bench->options.idle)
         connect_idle(bench);
-    client_open_slow(client);
-    while (!client_is_trickling(client) && !client->stopping)
-        uv_run(&bench->loop, UV_RUN_ONCE);
+    if (bench->options.slow)
+        connect_slow(bench);
 }
 
 /* CPU time counts from the end of the handshakes and of the warm-up. */

@@ -3,8 +3,9 @@
  * whichever connection is free, and their latency counts from when they were due.
  *
  * Connections are kept alive, or there is a new one for each post. Beside them there may be idle
- * ones, which have posted once, and slow ones, whose posts trickle (client_slow.c); these are
- * counted apart, and nothing that becomes of them is an error.
+ * ones, which have posted once, and slow ones, whose posts trickle (client_slow.c) or that come to
+ * a standstill (client_stall.c); these are counted apart, and nothing that becomes of them is an
+ * error.
  *
  * A lost connection is opened again, its post counted as an error and not sent again: nobody knows
  * whether it was taken. A post that was refused goes out again, as a sender's retry. */
@@ -33,11 +34,42 @@ enum {
         256 * 1024,     /* of what waited for the socket: a post of 1,000 observations */
     CLIENT_TICK_MS = 1, /* while something is about to begin; then: */
     CLIENT_SLOW_TICK_MS = 10,
-    CLIENT_SCAN_MS = 100,   /* how often timeouts are looked for */
-    CLIENT_OPENING = 64,    /* idle connections that are being opened at a time */
-    CLIENT_END_MS = 1000,   /* for a server to end a connection that it said it would */
-    CLIENT_SERIES_MS = 100, /* slots of the rate over time, at first */
+    CLIENT_SCAN_MS = 100, /* how often timeouts are looked for */
+    CLIENT_OPENING = 64,  /* idle connections that are being opened at a time */
+    /* Slow ones, likewise: thousands of senders, or of attackers, do not come in one millisecond,
+     * and what they all cost this program is not to show in the others' latency. */
+    CLIENT_SLOW_OPENING = 16,
+    CLIENT_MAX_SLOW_KINDS = 100, /* that are played in turn */
+    CLIENT_TIMED_OUT = 408,      /* RFC 9110, 15.5.9 */
+    CLIENT_END_MS = 1000,        /* for a server to end a connection that it said it would */
+    CLIENT_SERIES_MS = 100,      /* slots of the rate over time, at first */
 };
+
+enum client_slow_kind {
+    CLIENT_SLOW_POST, /* posts trickle, to their end */
+    /* These stay where they are: */
+    CLIENT_SLOW_SILENT, /* nothing is said */
+    CLIENT_SLOW_HELLO,  /* half a ClientHello */
+    CLIENT_SLOW_HEAD,   /* a head that trickles and does not end */
+    CLIENT_SLOW_BODY,   /* likewise a body */
+    CLIENT_SLOW_IDLE,   /* one post, and nothing after its answer */
+    CLIENT_SLOW_READ,   /* answers are not read */
+    CLIENT_SLOW_KINDS,
+};
+
+/* Of the server: what each kind runs into. */
+enum client_deadline {
+    CLIENT_DEADLINE_HEAD,
+    CLIENT_DEADLINE_BODY,
+    CLIENT_DEADLINE_IDLE,
+    CLIENT_DEADLINES, /* none of them */
+};
+
+struct client_slow_shape {
+    const char *name; /* of --slow-kinds */
+    enum client_deadline deadline;
+};
+extern const struct client_slow_shape client_slow_shapes[CLIENT_SLOW_KINDS];
 
 struct client_options {
     struct sockaddr_storage address;
@@ -47,9 +79,12 @@ struct client_options {
     const struct payload_options *targets; /* connection i posts as targets[i % target_count] */
     unsigned target_count;
     unsigned connections;
-    unsigned idle;           /* connections beside these */
-    unsigned slow;           /* and beside those */
-    unsigned slow_rate;      /* bytes a second that each of them sends */
+    unsigned idle;                           /* connections beside these */
+    unsigned slow;                           /* and beside those */
+    unsigned slow_rate;                      /* bytes a second that each of them sends */
+    const enum client_slow_kind *slow_kinds; /* the i-th is slow_kinds[i % slow_kind_count] */
+    unsigned slow_kind_count;
+    uint64_t slow_deadlines_ns[CLIENT_DEADLINES]; /* the server's */
     bool new_connections;    /* one for each post; latency counts from the TCP connect */
     bool resume;             /* of these, TLS sessions: without a whole handshake */
     unsigned repeat_percent; /* of the posts are sent again, byte by byte, after their answer */
@@ -71,6 +106,14 @@ enum client_error {
     CLIENT_ERRORS,
 };
 
+/* What came of the slow connections of a kind that stays. */
+struct client_stall_figures {
+    uint64_t stalled;          /* came to where they stay */
+    uint64_t closed;           /* then, by the server */
+    uint64_t left;             /* or are still there at the end of the run */
+    int64_t early_ns, late_ns; /* the most that one was closed before its deadline, and after it */
+};
+
 /* What came of the slow connections' posts, from their opening until the end of the run. */
 struct client_slow_figures {
     uint64_t begun;
@@ -81,6 +124,9 @@ struct client_slow_figures {
     uint64_t unfinished; /* at the end of the run */
     uint64_t connect;    /* connections that would not come up */
     uint64_t bytes;      /* of posts, without TLS */
+    uint64_t up;         /* the most that were up together */
+    uint64_t lag_ns; /* the most that this program itself was late: it saw what it saw so late */
+    struct client_stall_figures stalls[CLIENT_SLOW_KINDS];
 };
 
 /* Of the measured part; but errors and refusals, which never go under, of all. */
@@ -108,7 +154,9 @@ struct client {
     unsigned established;      /* of these */
     unsigned idle_opened, idle_parked;
     unsigned slow_opened, slow_tried; /* tried: came up once, or did not */
+    unsigned slow_coming, slow_up;    /* now: being opened, and up */
     unsigned slow_slot;
+    uint64_t turn_ns; /* of the last slow_turn */
     uint64_t slow_slot_ns;
     struct list ready; /* nothing under way */
     unsigned under_way;

@@ -1,8 +1,11 @@
 /* Senders' connections: TCP, TLS, a post out, an answer in. See client.h. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "client_internal.h"
 
@@ -15,6 +18,8 @@ static void on_written(uv_write_t *write, int status) {
     buf_reset(&conn->pending, CLIENT_KEEP_BYTES);
     if (status < 0 && !conn->closing)
         conn_break(conn, CLIENT_BROKEN);
+    else if (conn->role == CLIENT_SLOW && !conn->closing)
+        stall_go_on(conn);
 }
 
 /* What the socket did not take goes on by itself. A post goes out only after the last one's answer,
@@ -158,6 +163,8 @@ static void on_closed(uv_handle_t *handle) {
         client->established -= conn->established;
     }
     conn->established = conn->open = false;
+    if (conn->role == CLIENT_SLOW)
+        slow_note_closed(conn);
     client_note_closed(conn);
 }
 
@@ -207,18 +214,27 @@ void conn_break(struct client_conn *conn, enum client_error error) {
 /* --- the beginning -----------------------------------------------------------------------------
  */
 
+static int begin_handshake(struct client_conn *conn) {
+    struct client *client = conn->client;
+    size_t len;
+    return tls_session_read(&conn->tls, &client->net_out, client->plain, sizeof client->plain,
+                            &len) != TLS_WANT;
+}
+
 static void on_connected(uv_connect_t *connect, int status) {
     struct client_conn *conn = connect->data;
-    size_t len;
+    bool silent = conn->role == CLIENT_SLOW && conn->kind == CLIENT_SLOW_SILENT;
     if (conn->closing)
         return;
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
     if (status == 0)
         (void)uv_tcp_nodelay(&conn->tcp, 1);
-    if (status < 0 || tls_session_read(&conn->tls, &conn->client->net_out, conn->client->plain,
-                                       sizeof conn->client->plain, &len) != TLS_WANT)
+    if (status < 0 || (!silent && begin_handshake(conn)))
         conn_break(conn, CLIENT_CONNECT);
+    conn->connected_ns = uv_hrtime();
+    if (stall_is_before_tls(conn) && !conn->closing)
+        stall_note_connected(conn);
     conn_flush(conn);
 }
 
@@ -260,6 +276,21 @@ static int set_session(struct client_conn *conn) {
                : UV_ENOMEM;
 }
 
+/* Before it connects: what it can hold is settled then. */
+static int open_slow_socket(struct client_conn *conn) {
+    int fd = socket(conn->client->options->address.ss_family,
+                    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    int rc = uv_tcp_open(&conn->tcp, fd);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    stall_opening(conn);
+    return 0;
+}
+
 void conn_open(struct client_conn *conn) {
     struct client *client = conn->client;
     conn->open = true;
@@ -267,15 +298,19 @@ void conn_open(struct client_conn *conn) {
     conn->answer = conn->pending = (struct buf){0};
     conn->opened_ns = uv_hrtime();
     list_init(&conn->link);
-    (void)uv_tcp_init(client->loop, &conn->tcp); /* never fails: the socket comes with connect */
+    (void)uv_tcp_init(client->loop, &conn->tcp); /* never fails: the socket comes later */
     client->open += conn->role == CLIENT_MEASURED;
     conn->tcp.data = conn->connect.data = conn->write.data = conn;
-    int rc = tls_session_init(&conn->tls, client->options->tls);
+    int rc = conn->role == CLIENT_SLOW ? open_slow_socket(conn) : 0;
+    int tls_rc = tls_session_init(&conn->tls, client->options->tls);
+    rc = rc ? rc : tls_rc;
     rc = rc ? rc : set_name(conn);
     rc = rc ? rc : set_session(conn);
     rc = rc ? rc
             : uv_tcp_connect(&conn->connect, &conn->tcp,
                              (const struct sockaddr *)&client->options->address, on_connected);
+    if (conn->role == CLIENT_SLOW)
+        slow_note_opened(conn);
     if (rc)
         conn_break(conn, CLIENT_CONNECT);
 }

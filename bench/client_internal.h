@@ -35,9 +35,15 @@ struct client_conn {
     enum client_role role;
     bool parked; /* an idle one has posted */
     /* Of a slow one: */
-    bool tried;
+    enum client_slow_kind kind;
+    bool tried, coming, up;
+    bool stalled;               /* it is where it stays */
     size_t trickled;            /* bytes of the post under way that were sent */
+    size_t trickle_from;        /* of these, at once */
+    size_t trickle_end;         /* it does not send more */
     uint64_t begun_ns, wait_ns; /* of the post under way; not to be opened before */
+    uint64_t connected_ns;
+    uint64_t soonest_ns, due_ns; /* of a stalled one: between these the server closes it */
 };
 
 /* --- client.c --- */
@@ -61,6 +67,26 @@ void slow_note_ready(struct client_conn *conn, uint64_t now_ns);
 void slow_note_answer(struct client_conn *conn, const struct answer *answer);
 /* It is about to be closed, not by an answer's leave. */
 void slow_note_broken(struct client_conn *conn);
+
+void slow_note_opened(struct client_conn *conn);
+/* It has come as far as it is to, or to its first post. */
+void slow_note_up(struct client_conn *conn);
+void slow_note_closed(struct client_conn *conn);
+
+/* --- client_stall.c --- */
+
+/* Its socket is there, but not connected yet. */
+void stall_opening(struct client_conn *conn);
+/* Whether it stays where TLS has not come up. */
+bool stall_is_before_tls(const struct client_conn *conn);
+/* TCP is up; the ClientHello, unless it says nothing, is in client->net_out. */
+void stall_note_connected(struct client_conn *conn);
+void stall_begin(struct client_conn *conn, uint64_t now_ns);
+/* Its time has come, or what it wrote was taken. */
+void stall_go_on(struct client_conn *conn);
+void stall_note_answer(struct client_conn *conn, int status);
+void stall_note_closed(struct client_conn *conn, uint64_t now_ns);
+void stall_note_end(struct client_conn *conn, uint64_t now_ns);
 
 /* --- client_conn.c --- */
 

@@ -36,6 +36,15 @@ static const char usage[] =
     "      --idle N            N idle connections beside, which have posted once\n"
     "      --slow N[:BYTES]    N slow connections beside, whose posts trickle, BYTES a second\n"
     "                          each (100); what became of these is said apart, and is no error\n"
+    "      --slow-kinds LIST   what they do, in turn: post (trickle a whole post; the default), "
+    "or,\n"
+    "                          until the server closes them: silent, hello (half a ClientHello),\n"
+    "                          head, body (trickle, without an end), idle (after a post), read\n"
+    "                          (no answers): how early or late it closed them is said; head:3 is\n"
+    "                          head three times in turn\n"
+    "      --slow-deadlines HEAD,BODY,IDLE\n"
+    "                          when it should: its header, body and keep-alive timeouts\n"
+    "                          (10s,30s,75s)\n"
     "\n"
     "What:\n"
     "      --sender NAME       aerohive, bt, pubnub, pubnub-flat, meraki, meraki-v3, mist or json\n"
@@ -170,6 +179,8 @@ enum {
     OPTION_RESUME,
     OPTION_IDLE,
     OPTION_SLOW,
+    OPTION_SLOW_KINDS,
+    OPTION_SLOW_DEADLINES,
     OPTION_ALSO,
     OPTION_REPEAT,
     OPTION_SVG,
@@ -199,6 +210,68 @@ static int take_slow(struct options *options) {
                          optarg, PAYLOAD_MAX_CONNECTIONS - 1, OPTIONS_MAX_SLOW_RATE);
     options->slow = (unsigned)count;
     options->slow_rate = (unsigned)rate;
+    return EXIT_DONE;
+}
+
+static bool find_slow_kind(const char *name, size_t len, enum client_slow_kind *kind) {
+    for (unsigned i = 0; i < CLIENT_SLOW_KINDS; i++) {
+        const char *known = client_slow_shapes[i].name;
+        *kind = (enum client_slow_kind)i;
+        if (strlen(known) == len && memcmp(known, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* NAME[:SHARE], which ends at a comma. 0 where it is none. */
+static unsigned parse_slow_kind(const char *text, size_t len, enum client_slow_kind *kind) {
+    char digits[8] = "1";
+    uint64_t share;
+    const char *colon = memchr(text, ':', len);
+    size_t name_len = colon ? (size_t)(colon - text) : len;
+    if (colon)
+        snprintf(digits, sizeof digits, "%.*s", (int)(len - name_len - 1), colon + 1);
+    return find_slow_kind(text, name_len, kind) &&
+                   parse_number(digits, 1, CLIENT_MAX_SLOW_KINDS, &share)
+               ? (unsigned)share
+               : 0;
+}
+
+/* NAME[:SHARE][,NAME[:SHARE]]... */
+static int take_slow_kinds(struct options *options) {
+    const char *text = optarg;
+    options->slow_kind_count = 0;
+    for (;;) {
+        enum client_slow_kind kind;
+        size_t len = strcspn(text, ",");
+        unsigned share = parse_slow_kind(text, len, &kind);
+        if (!share || options->slow_kind_count + share > CLIENT_MAX_SLOW_KINDS)
+            return bad_usage("--slow-kinds: '%s' is no list of post, silent, hello, head, body, "
+                             "idle or read, each with a share such as head:3, of %d in all",
+                             optarg, CLIENT_MAX_SLOW_KINDS);
+        while (share--)
+            options->slow_kinds[options->slow_kind_count++] = kind;
+        text += len;
+        if (!*text)
+            return EXIT_DONE;
+        text++;
+    }
+}
+
+/* HEAD,BODY,IDLE */
+static int take_slow_deadlines(struct options *options) {
+    const char *part = optarg;
+    for (int i = 0; i < CLIENT_DEADLINES; i++) {
+        char text[32];
+        size_t len = strcspn(part, ",");
+        bool last = i == CLIENT_DEADLINES - 1;
+        snprintf(text, sizeof text, "%.*s", (int)len, part);
+        if (len >= sizeof text || !parse_time(text, &options->slow_deadlines_ns[i]) ||
+            last != !part[len])
+            return bad_usage("--slow-deadlines: '%s' is not three times such as 10s,30s,75s",
+                             optarg);
+        part += len + !last;
+    }
     return EXIT_DONE;
 }
 
@@ -316,6 +389,10 @@ static int take_option(struct options *options, int option) {
         return take_number(&options->idle, "--idle", PAYLOAD_MAX_CONNECTIONS - 1);
     case OPTION_SLOW:
         return take_slow(options);
+    case OPTION_SLOW_KINDS:
+        return take_slow_kinds(options);
+    case OPTION_SLOW_DEADLINES:
+        return take_slow_deadlines(options);
     case OPTION_REPEAT:
         return take_number(&options->repeat_percent, "--repeat", 100);
     case OPTION_FIND_MAX:
@@ -358,6 +435,9 @@ static int check_together(const struct options *options) {
     if (options->connections + options->idle + options->slow > PAYLOAD_MAX_CONNECTIONS)
         return bad_usage("%s: not more than %d connections in all",
                          options->slow ? "--slow" : "--idle", PAYLOAD_MAX_CONNECTIONS);
+    if (!options->slow && (options->slow_kind_count || options->slow_deadlines_ns[0]))
+        return bad_usage("%s is of no use without --slow",
+                         options->slow_kind_count ? "--slow-kinds" : "--slow-deadlines");
     if (options->resume && !options->new_connections)
         return bad_usage("--resume is of no use without --new-connections");
     return EXIT_DONE;
@@ -380,6 +460,15 @@ static int check_search(struct options *options) {
     return EXIT_DONE;
 }
 
+/* The node's own deadlines, as they are by default. */
+static void set_slow_defaults(struct options *options) {
+    static const uint64_t seconds[CLIENT_DEADLINES] = {10, 30, 75};
+    if (!options->slow_kind_count)
+        options->slow_kinds[options->slow_kind_count++] = CLIENT_SLOW_POST;
+    for (int i = 0; i < CLIENT_DEADLINES && !options->slow_deadlines_ns[i]; i++)
+        options->slow_deadlines_ns[i] = seconds[i] * 1000000000ULL;
+}
+
 static int check(struct options *options, int argc, char **argv) {
     if (optind + 1 != argc)
         return optind < argc ? bad_usage("one URL, not more") : bad_usage("the URL is missing");
@@ -391,6 +480,7 @@ static int check(struct options *options, int argc, char **argv) {
         options->duration_ns = 10000000000ULL;
     if (options->seed == UINT64_MAX)
         options->seed = (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
+    set_slow_defaults(options);
     if (buf_append(&options->headers, "", 1))
         return bad_usage("out of memory");
     return parse_url(options, argv[optind]);
@@ -437,6 +527,8 @@ int options_parse(struct options *options, int argc, char **argv, bool *done) {
         {"resume", no_argument, NULL, OPTION_RESUME},
         {"idle", required_argument, NULL, OPTION_IDLE},
         {"slow", required_argument, NULL, OPTION_SLOW},
+        {"slow-kinds", required_argument, NULL, OPTION_SLOW_KINDS},
+        {"slow-deadlines", required_argument, NULL, OPTION_SLOW_DEADLINES},
         {"also", required_argument, NULL, OPTION_ALSO},
         {"repeat", required_argument, NULL, OPTION_REPEAT},
         {"svg", required_argument, NULL, OPTION_SVG},

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client.h"
 #include "payload.h"
 #include "util/buf.h"
 #include "util/url.h"
@@ -26,7 +27,10 @@ struct options_also {
 struct options {
     struct url url;
     unsigned connections, idle, slow;
-    unsigned slow_rate;    /* bytes a second, of each slow one */
+    unsigned slow_rate; /* bytes a second, of each slow one */
+    enum client_slow_kind slow_kinds[CLIENT_MAX_SLOW_KINDS];
+    unsigned slow_kind_count;
+    uint64_t slow_deadlines_ns[CLIENT_DEADLINES];
     unsigned observations; /* 0: as many as each sender usually posts */
     unsigned repeat_percent;
     uint64_t requests;    /* UINT64_MAX: by time */

@@ -72,8 +72,58 @@ static void print_verify(FILE *out, const struct verify *verify) {
 static const char *const error_names[CLIENT_ERRORS] = {"connect", "broken", "closed", "timeout",
                                                        "invalid"};
 
+static bool plays(const struct options *options, enum client_slow_kind kind) {
+    for (unsigned i = 0; i < options->slow_kind_count; i++)
+        if (options->slow_kinds[i] == kind)
+            return true;
+    return false;
+}
+
+static bool has_stalls(const struct options *options) {
+    for (unsigned i = 0; i < options->slow_kind_count; i++)
+        if (options->slow_kinds[i] != CLIENT_SLOW_POST)
+            return true;
+    return false;
+}
+
+static double report_slow_kib(const struct report *report) {
+    double grown = (double)report->slow_after_kib - (double)report->slow_before_kib;
+    return grown / report->options->slow;
+}
+
+/* They come a few at a time, and so do those who come again: what a storm of them would do is not
+ * said here. */
+static void print_stalls(FILE *out, const struct report *report) {
+    const struct client_slow_figures *slow = &report->client->figures.slow;
+    fprintf(out, "%-22s  up to %llu at once, coming %d at a time", "slow connections",
+            (unsigned long long)slow->up, CLIENT_SLOW_OPENING);
+    if (slow->refused)
+        fprintf(out, "; %llu refused", (unsigned long long)slow->refused);
+    if (report->has_server)
+        fprintf(out, "; %.2f KiB RSS of the server each", report_slow_kib(report));
+    fprintf(out, "\n%-22s  this program was up to %.3f s late to see it\n", "closed by the server",
+            (double)slow->lag_ns / 1e9);
+    for (int i = CLIENT_SLOW_POST + 1; i < CLIENT_SLOW_KINDS; i++) {
+        const struct client_stall_figures *kind = &slow->stalls[i];
+        if (plays(report->options, (enum client_slow_kind)i))
+            fprintf(out,
+                    "  %-20s  %llu, at most %.3f s before its deadline and %.3f s after it; %llu "
+                    "not closed yet\n",
+                    client_slow_shapes[i].name, (unsigned long long)kind->closed,
+                    (double)kind->early_ns / 1e9, (double)kind->late_ns / 1e9,
+                    (unsigned long long)kind->left);
+    }
+}
+
 static void print_slow(FILE *out, const struct report *report) {
     const struct client_slow_figures *slow = &report->client->figures.slow;
+    if (slow->connect)
+        fprintf(out, "%-22s  %llu would not come up\n", "slow connections",
+                (unsigned long long)slow->connect);
+    if (has_stalls(report->options))
+        print_stalls(out, report);
+    if (!plays(report->options, CLIENT_SLOW_POST))
+        return;
     fprintf(out,
             "%-22s  %u at %u bytes/s: %llu posts begun, %llu answered, %llu closed by the server's "
             "deadline, %llu refused, %llu lost, %llu unfinished\n",
@@ -81,8 +131,6 @@ static void print_slow(FILE *out, const struct report *report) {
             (unsigned long long)slow->begun, (unsigned long long)slow->answered,
             (unsigned long long)slow->timed_out, (unsigned long long)slow->refused,
             (unsigned long long)slow->lost, (unsigned long long)slow->unfinished);
-    if (slow->connect)
-        fprintf(out, "%-22s  %llu would not come up\n", "", (unsigned long long)slow->connect);
 }
 
 static void print_answers(FILE *out, const struct report *report) {
@@ -195,17 +243,41 @@ static void print_json_answers(FILE *out, const struct client_figures *figures) 
             (unsigned long long)figures->duplicates, (unsigned long long)figures->idle_lost);
 }
 
+static void print_json_stalls(FILE *out, const struct report *report) {
+    const struct client_slow_figures *slow = &report->client->figures.slow;
+    const char *comma = "";
+    fprintf(out, ",\"up\":%llu,\"lag_s\":%.6f,\"stalled\":{", (unsigned long long)slow->up,
+            (double)slow->lag_ns / 1e9);
+    for (int i = CLIENT_SLOW_POST + 1; i < CLIENT_SLOW_KINDS; i++) {
+        const struct client_stall_figures *kind = &slow->stalls[i];
+        if (!plays(report->options, (enum client_slow_kind)i))
+            continue;
+        fprintf(out,
+                "%s\"%s\":{\"stalled\":%llu,\"closed\":%llu,\"left\":%llu,\"early_s\":%.6f,"
+                "\"late_s\":%.6f}",
+                comma, client_slow_shapes[i].name, (unsigned long long)kind->stalled,
+                (unsigned long long)kind->closed, (unsigned long long)kind->left,
+                (double)kind->early_ns / 1e9, (double)kind->late_ns / 1e9);
+        comma = ",";
+    }
+    fputc('}', out);
+}
+
 static void print_json_slow(FILE *out, const struct report *report) {
     const struct client_slow_figures *slow = &report->client->figures.slow;
     fprintf(out,
             ",\"slow\":{\"connections\":%u,\"bytes_per_s\":%u,\"begun\":%llu,\"answered\":%llu,"
             "\"timed_out\":%llu,\"refused\":%llu,\"lost\":%llu,\"unfinished\":%llu,"
-            "\"connect\":%llu,\"bytes\":%llu}",
+            "\"connect\":%llu,\"bytes\":%llu",
             report->options->slow, report->options->slow_rate, (unsigned long long)slow->begun,
             (unsigned long long)slow->answered, (unsigned long long)slow->timed_out,
             (unsigned long long)slow->refused, (unsigned long long)slow->lost,
             (unsigned long long)slow->unfinished, (unsigned long long)slow->connect,
             (unsigned long long)slow->bytes);
+    if (report->has_server)
+        fprintf(out, ",\"kib_each\":%.3f", report_slow_kib(report));
+    print_json_stalls(out, report);
+    fputc('}', out);
 }
 
 static void print_json_verify(FILE *out, const struct verify *verify) {

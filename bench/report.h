@@ -17,6 +17,7 @@ struct report {
     struct usage own, server;    /* spent while it was measured */
     bool has_server;
     uint64_t idle_before_kib, idle_after_kib; /* the server's RSS around opening idle connections */
+    uint64_t slow_before_kib, slow_after_kib; /* and slow ones */
 };
 
 /* Whether all went well: what the exit status says. */

@@ -50,6 +50,8 @@ struct conn {
     struct conn_shared *shared;
     struct list link;
     struct wheel_node deadline;
+    struct ration_place
+        place; /* a handshake's, a stranger's; once it is CONN_CLOSED, a closing's */
     struct tls_session tls;
     struct http_parser http;
     struct peer *peer;
@@ -58,6 +60,7 @@ struct conn {
     uint8_t state, wait;
     bool established,
         answered;           /* answered: a request was answered since the last deadline was set */
+    bool known;             /* no stranger */
     bool writing;           /* a struct conn_write is in flight */
     bool failed;            /* its handshake is counted as failed */
     uint64_t begun_ns;      /* when the request under way began; 0: none is */
@@ -81,6 +84,7 @@ struct conn_write {
 };
 
 static void conn_close(struct conn *conn);
+static void close_now(struct conn *conn);
 
 /* --- deadlines -----------------------------------------------------------------------------------
  */
@@ -151,7 +155,7 @@ static void on_written(uv_write_t *request, int status) {
         conn_note_written(conn->shared, &write->pending);
     buf_deinit(&write->data);
     free(write);
-    if (uv_is_closing((uv_handle_t *)&conn->tcp)) /* may come with status 0 after uv_close */
+    if (conn->state == CONN_CLOSED) /* may come with status 0 after uv_close */
         return;
     conn->writing = false;
     int rc = status;
@@ -223,6 +227,7 @@ static int respond(struct conn *conn, struct http_response *response, bool close
     conn->shared->figures.answers[response->status / 100]++;
     latency_begin(&conn->shared->pending, conn->begun_ns ? conn->begun_ns : conn->shared->turn_ns);
     conn->begun_ns = 0;
+    conn->known = response->status / 100 == 2;
     if (close)
         conn->state = CONN_CLOSING;
     return http_respond(&conn->shared->plain_out, response);
@@ -249,6 +254,7 @@ static int on_head(struct conn *conn, struct http_request *request, struct inges
     const struct ingest_peer peer = {conn->peer->address, conn->shared->now_us};
     enum ingest_verdict verdict = ingest_head(conn->shared->ingest, request, &peer, answer);
     conn->hold = answer->hold;
+    conn->known = verdict == INGEST_GO_ON;
     if (verdict == INGEST_GO_ON)
         return waits ? buf_append(&conn->shared->plain_out, "HTTP/1.1 100 Continue\r\n\r\n", 25)
                      : 0;
@@ -441,21 +447,63 @@ static int process_records(struct conn *conn, const char *data, size_t len) {
 /* --- libuv ---------------------------------------------------------------------------------------
  */
 
+void conn_init_shared(struct conn_shared *shared) {
+    shared->turn_end = UINT64_MAX;
+    shared->round = 1; /* a new connection's is 0 */
+    list_init(&shared->conns);
+    list_init(&shared->kept);
+    ration_init(&shared->handshakes, CONN_TURN_HANDSHAKES);
+    ration_init(&shared->strangers, CONN_TURN_STRANGERS);
+    ration_init(&shared->closings, CONN_TURN_CLOSINGS);
+}
+
+bool conn_is_behind(const struct conn_shared *shared) {
+    return ration_is_awaited(&shared->closings);
+}
+
+/* Those whose turn has come are readable: that wakes the loop at once. */
+static void call_readers(struct ration *ration) {
+    struct ration_place *place;
+    ration_begin_turn(ration);
+    while ((place = ration_call(ration))) {
+        struct conn *conn = container_of(place, struct conn, place);
+        if (uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read))
+            conn_close(conn);
+    }
+}
+
+static void call_waiting(struct conn_shared *shared) {
+    struct ration_place *place;
+    call_readers(&shared->handshakes);
+    call_readers(&shared->strangers);
+    ration_begin_turn(&shared->closings);
+    while ((place = ration_call(&shared->closings)))
+        close_now(container_of(place, struct conn, place));
+}
+
 void conn_begin_turn(struct conn_shared *shared, bool bounded) {
     uint64_t position = ring_committed(shared->ingest->ring).position;
     shared->turn_end = bounded ? position + CONN_TURN_BYTES : UINT64_MAX;
     shared->round += !shared->turn_cut; /* those that were cut off come first: same round */
     shared->turn_cut = false;
-    shared->turn_handshakes = 0;
     shared->turn_ns = 0;
+    call_waiting(shared);
+}
+
+/* What its reads are taken from. NULL: no ration. */
+static struct ration *ration_of(struct conn *conn) {
+    if (!conn->established)
+        return &conn->shared->handshakes;
+    return conn->known ? NULL : &conn->shared->strangers;
 }
 
 /* Whether the connection has to wait for another turn. The kernel names ready sockets in the same
  * order each time: without rounds the first few would be read from over and over. */
 static bool must_wait(struct conn *conn) {
     struct conn_shared *shared = conn->shared;
-    if (!conn->established && shared->turn_handshakes >= CONN_TURN_HANDSHAKES)
-        return true; /* a flood of them costs those that are connected little */
+    struct ration *ration = ration_of(conn);
+    if (ration) /* a flood of them costs those that post little */
+        return !ration_take(ration, &conn->place);
     if (shared->turn_end == UINT64_MAX)
         return false;
     if (conn->round == shared->round)
@@ -466,12 +514,13 @@ static bool must_wait(struct conn *conn) {
     return true;
 }
 
-/* No memory for one that has to wait: on_read is told UV_ENOBUFS, and the socket is still readable
- * in the next turn, after the readers have had theirs. */
+/* No memory for one that has to wait: on_read is told UV_ENOBUFS. The socket of one that posts is
+ * still readable in the next turn, after the readers have had theirs. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct conn *conn = handle->data;
     (void)suggested;
-    *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : CONN_READ_BYTES);
+    unsigned len = conn->known ? CONN_READ_BYTES : CONN_STRANGER_BYTES;
+    *buf = uv_buf_init(conn->shared->net_in, must_wait(conn) ? 0 : len);
 }
 
 /* One that is not whole goes on from when its first byte was read. */
@@ -482,11 +531,23 @@ static void note_begun(struct conn *conn) {
         conn->begun_ns = conn->shared->turn_ns;
 }
 
+/* Thousands that stay readable would be named by the kernel, and refused here, over and over: at
+ * 10,000 this took a hundred milliseconds a turn. Until its turn comes, nobody listens to it. */
+static void put_off(struct conn *conn) {
+    struct ration *ration = ration_of(conn);
+    if (!ration)
+        return;
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+    ration_queue(ration, &conn->place);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     struct conn *conn = stream->data;
     int rc = 0;
-    if (len == UV_ENOBUFS)
+    if (len == UV_ENOBUFS) {
+        put_off(conn);
         return;
+    }
     if (len < 0) {
         if (!conn->established && conn->round) /* it had begun to speak: no mere look at the port */
             note_failure(conn, "closed");
@@ -495,8 +556,9 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf) {
     }
     if (len == 0 || conn->state != CONN_OPEN)
         return;
+    if (conn->established && !conn->known && len <= CONN_FREE_BYTES)
+        ration_return(&conn->shared->strangers);
     conn->round = conn->shared->round;
-    conn->shared->turn_handshakes += !conn->established;
     conn->shared->now_us = clock_realtime_us();
     if (!conn->shared->turn_ns)
         conn->shared->turn_ns = clock_monotonic_ns();
@@ -526,14 +588,30 @@ static void on_closed(uv_handle_t *handle) {
         shared->on_last_closed(shared->context);
 }
 
-/* Closes at once; idempotent, frees nothing: on_closed does. */
+/* The socket's end; idempotent. */
+static void close_now(struct conn *conn) {
+    ration_leave(&conn->place);
+    if (!uv_is_closing((uv_handle_t *)&conn->tcp))
+        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+}
+
+/* Closes, in this turn of the loop or in one of the next; idempotent, frees nothing: on_closed
+ * does. */
 static void conn_close(struct conn *conn) {
+    struct ration *closings = &conn->shared->closings;
     if (conn->state == CONN_CLOSED)
         return;
     conn->state = CONN_CLOSED;
     drop_kept(conn);
     wheel_disarm(&conn->deadline);
-    uv_close((uv_handle_t *)&conn->tcp, on_closed);
+    ration_leave(&conn->place);
+    ration_place_init(&conn->place); /* it may have been called for a handshake */
+    if (ration_take(closings, &conn->place)) {
+        close_now(conn);
+        return;
+    }
+    uv_read_stop((uv_stream_t *)&conn->tcp);
+    ration_queue(closings, &conn->place);
 }
 
 /* Says goodbye as TLS wants it, after an answer where one is due. */
@@ -601,6 +679,7 @@ int conn_accept(struct conn_shared *shared, uv_stream_t *listener, struct tls_co
     }
     conn->tcp.data = conn;
     wheel_node_init(&conn->deadline, on_deadline);
+    ration_place_init(&conn->place);
     http_parser_init(&conn->http, &shared->limits);
     list_append(&shared->conns, &conn->link);
     shared->count++;
@@ -643,7 +722,9 @@ void conn_drain_all(struct conn_shared *shared) {
 void conn_close_all(struct conn_shared *shared) {
     struct list *next;
     for (struct list *link = shared->conns.next; link != &shared->conns; link = next) {
+        struct conn *conn = container_of(link, struct conn, link);
         next = link->next;
-        conn_close(container_of(link, struct conn, link));
+        conn_close(conn);
+        close_now(conn);
     }
 }

@@ -15,6 +15,7 @@
 #include "util/buf.h"
 #include "util/err.h"
 #include "util/list.h"
+#include "util/ration.h"
 #include "util/wheel.h"
 
 enum {
@@ -27,6 +28,14 @@ enum {
     /* Reads for handshakes in a turn of the loop: about a millisecond of key exchanges and
      * signatures, for which all that are connected wait. */
     CONN_TURN_HANDSHAKES = 4,
+    /* A stranger has not posted anything yet that was taken, or its last request was refused. It is
+     * read from in pieces, so many in a turn: a read of 64 KiB may hold 1,500 requests for nothing,
+     * some 8 ms of work and 500 KiB of answers, and thousands may send that. */
+    CONN_STRANGER_BYTES = 4096,
+    CONN_TURN_STRANGERS = 8,
+    CONN_FREE_BYTES = 64, /* a trickle is not worth a queue */
+    /* Sockets closed in a turn, each of which costs the kernel some 20 us. */
+    CONN_TURN_CLOSINGS = 32,
 };
 
 struct conn_timeouts {
@@ -67,8 +76,10 @@ struct conn_shared {
     bool durable;      /* posts are answered when their events are on disk */
     unsigned count;
     uint64_t turn_end; /* ring position past which this turn reads no more; UINT64_MAX: none */
-    unsigned turn_handshakes; /* reads for handshakes in this turn */
-    uint32_t round;           /* while turns end early, nobody is read from twice in a round */
+    struct ration handshakes; /* reads for those that are not connected yet */
+    struct ration strangers;  /* reads of more than CONN_FREE_BYTES from these */
+    struct ration closings;
+    uint32_t round; /* while turns end early, nobody is read from twice in a round */
     int64_t now_us; /* Unix time of the read that is being worked on: when its requests came */
     bool turn_cut;  /* somebody was not read from because this turn was full */
     bool draining;  /* every answer is the last of its connection */
@@ -83,9 +94,14 @@ struct conn_shared {
 
 struct conn;
 
+/* Of zeroed memory; what is the caller's to set is set before or after. */
+void conn_init_shared(struct conn_shared *shared);
 /* Begins a turn of the loop that brings at most CONN_TURN_BYTES of new events (`bounded`), or any,
- * and reads CONN_TURN_HANDSHAKES times from those that are not connected yet. */
+ * reads CONN_TURN_HANDSHAKES times from those that are not connected yet, CONN_TURN_STRANGERS times
+ * from strangers, and closes CONN_TURN_CLOSINGS. */
 void conn_begin_turn(struct conn_shared *shared, bool bounded);
+/* Whether something is left for the next turn that no socket will wake the loop for. */
+bool conn_is_behind(const struct conn_shared *shared);
 /* Accepts the connection that waits on the listener. `peers` and `max_per_peer` bound how many one
  * address may hold. 0; UV_E* where it was not accepted or closed at once (-EMFILE ..., -ENOMEM,
  * UV_E2BIG past the bound). */

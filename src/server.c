@@ -47,8 +47,6 @@ static void format_address(const struct sockaddr_storage *address, char *dst, si
 /* --- the loop's turn -----------------------------------------------------------------------------
  */
 
-static void on_connection(uv_stream_t *stream, int status);
-
 /* A timer that fires late is what everybody has waited for. libuv counts on from when it fired. */
 static void note_lag(struct server *server) {
     uint64_t now_ns = clock_monotonic_ns(), due_ns = server->tick_due_ms * 1000000;
@@ -58,17 +56,31 @@ static void note_lag(struct server *server) {
     server->tick_due_ms = uv_now(server->loop) + WHEEL_TICK_MS;
 }
 
+static void advance_wheel(struct server *server) {
+    unsigned called = wheel_advance(&server->wheel, uv_now(server->loop), SERVER_TURN_DEADLINES);
+    server->wheel_behind = called == SERVER_TURN_DEADLINES;
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct server *server = timer->data;
     note_lag(server);
-    wheel_advance(&server->wheel, uv_now(server->loop));
-    for (unsigned i = 0; i < CONFIG_MAX_LISTEN; i++) {
-        struct listener *listener = server->listeners[i];
-        if (listener && listener->resting)
-            server_wake(listener, on_connection);
-        else if (listener && listener->parked)
-            on_connection((uv_stream_t *)&listener->tcp, 0);
-    }
+    advance_wheel(server);
+    server_retry_accepts(server);
+}
+
+/* Runs in each turn that has begun while something was left over; that turn does not sleep. */
+static void on_behind(uv_idle_t *idle) {
+    struct server *server = idle->data;
+    if (server->wheel_behind)
+        advance_wheel(server);
+}
+
+/* The loop sleeps only when no turn has left anything over. */
+static void set_behind(struct server *server) {
+    if (server->wheel_behind || conn_is_behind(server->conns))
+        uv_idle_start(&server->behind, on_behind);
+    else
+        uv_idle_stop(&server->behind);
 }
 
 static bool is_durable(const struct server *server) {
@@ -102,54 +114,12 @@ static void on_check(uv_check_t *check) {
         sync_start(&server->sync);
     uint64_t seq = ring_newest(server->ring).seq;
     conn_begin_turn(server->conns, feed_has_readers(server->feed));
+    server_accept_held(server);
+    set_behind(server);
     if (seq == server->fed_seq)
         return;
     server->fed_seq = seq;
     feed_wake(server->feed);
-}
-
-/* Past max_connections: taken and closed, so that the peer learns it at once. */
-static void refuse(struct server *server, struct listener *listener) {
-    uv_tcp_t *tcp = malloc(sizeof *tcp);
-    if (!tcp || uv_tcp_init(server->loop, tcp)) {
-        free(tcp);
-        listener->parked = true;
-        return;
-    }
-    server->refused.limit++;
-    (void)uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)tcp);
-    uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
-}
-
-static void on_connection(uv_stream_t *stream, int status) {
-    struct listener *listener = stream->data;
-    struct server *server = listener->server;
-    const struct config *config = server->config;
-    if (status < 0) {
-        static const char reason[] = "accept failed";
-        char count[U64_TEXT_BYTES + 1];
-        uint64_t suppressed;
-        server_rest(listener);
-        if (!log_admit(reason, &suppressed))
-            return;
-        count[text_format_u64(suppressed, count)] = 0;
-        log_write(LOG_WARNING, reason, "address", listener->name, "reason", uv_strerror(status),
-                  suppressed ? "suppressed" : NULL, count, NULL);
-        return;
-    }
-    listener->parked = false;
-    if (server->conns->count >= server->most_conns) {
-        refuse(server, listener);
-        return;
-    }
-    int rc = conn_accept(server->conns, stream, server->tls, &server->peers,
-                         config->max_connections_per_ip);
-    /* Short of memory it may not have been taken yet; UV_EAGAIN: it had been, this is a retry. */
-    listener->parked = rc == UV_ENOMEM;
-    if (rc == UV_E2BIG)
-        server->refused.address++;
-    else if (rc && rc != UV_ENOMEM && rc != UV_EAGAIN)
-        server->refused.error++;
 }
 
 /* --- what is asked of the node -------------------------------------------------------------------
@@ -225,6 +195,7 @@ static void close_handles(struct server *server) {
     uv_close((uv_handle_t *)&server->drain_timer, NULL);
     uv_close((uv_handle_t *)&server->sync_timer, NULL);
     uv_close((uv_handle_t *)&server->check, NULL);
+    uv_close((uv_handle_t *)&server->behind, NULL);
     close_signals(server);
 }
 
@@ -280,6 +251,7 @@ static void on_drain_timer(uv_timer_t *timer) {
 static void drain(struct server *server) {
     server->draining = true;
     server_tell_stopping(server);
+    server_accept_held(server); /* libuv has them already: the next node would not */
     close_listeners(server);
     uv_timer_start(&server->drain_timer, on_drain_timer, server->config->drain_timeout_ms * 3 / 4,
                    0);
@@ -423,11 +395,8 @@ static int open_conns(struct server *server, char *error, size_t error_len) {
     conns->ingest = &server->ingest;
     conns->wheel = &server->wheel;
     conns->durable = is_durable(server);
-    list_init(&conns->kept);
     conns->context = server;
-    conns->turn_end = UINT64_MAX;
-    conns->round = 1; /* a new connection's is 0 */
-    list_init(&conns->conns);
+    conn_init_shared(conns);
     server->conns = conns;
     server_set_limits(server);
     return 0;
@@ -445,6 +414,7 @@ static int open_handles(struct server *server) {
     rc = rc ? rc : uv_timer_init(loop, &server->drain_timer);
     rc = rc ? rc : uv_timer_init(loop, &server->sync_timer);
     rc = rc ? rc : uv_check_init(loop, &server->check);
+    rc = rc ? rc : uv_idle_init(loop, &server->behind);
     for (unsigned i = 0; rc == 0 && i < SERVER_SIGNALS; i++)
         rc = uv_signal_init(loop, &server->signals[i]);
     if (rc)
@@ -454,6 +424,7 @@ static int open_handles(struct server *server) {
     open_handle(server, (uv_handle_t *)&server->drain_timer);
     open_handle(server, (uv_handle_t *)&server->sync_timer);
     open_handle(server, (uv_handle_t *)&server->check);
+    open_handle(server, (uv_handle_t *)&server->behind);
     for (unsigned i = 0; i < SERVER_SIGNALS; i++)
         open_handle(server, (uv_handle_t *)&server->signals[i]);
     rc = uv_timer_start(&server->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
@@ -501,7 +472,7 @@ static int bind_listener(struct listener *listener, const struct config_address 
     }
     if (rc == 0)
         rc = open_socket(listener, (struct sockaddr *)&address, flags);
-    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, SERVER_BACKLOG, on_connection);
+    rc = rc ? rc : uv_listen((uv_stream_t *)&listener->tcp, SERVER_BACKLOG, server_on_connection);
     rc = rc ? rc : uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &len);
     if (rc == 0)
         format_address(&address, listener->name, sizeof listener->name);

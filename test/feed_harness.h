@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,7 +102,7 @@ static void turn(struct world *world) {
 static void pass_ms(struct world *world, uint64_t ms) {
     uv_update_time(&world->loop);
     world->ahead_ms += ms + WHEEL_TICK_MS;
-    wheel_advance(&world->wheel, uv_now(&world->loop) + world->ahead_ms);
+    wheel_advance(&world->wheel, uv_now(&world->loop) + world->ahead_ms, UINT_MAX);
     turn(world);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "util/wheel.h"
@@ -57,13 +58,14 @@ static void test_fires_once_in_time(void **state) {
             while (now < deadline + WHEEL_TICK_MS) {
                 unsigned before = timer.fired;
                 now += 50;
-                unsigned called = wheel_advance(&wheel, now);
+                unsigned called = wheel_advance(&wheel, now, UINT_MAX);
                 assert_int_equal(called, timer.fired - before);
                 if (now < deadline)
                     assert_int_equal(timer.fired, 0);
             }
             assert_int_equal(timer.fired, 1);
-            assert_int_equal(wheel_advance(&wheel, now + 10 * WHEEL_SLOTS * WHEEL_TICK_MS), 0);
+            assert_int_equal(
+                wheel_advance(&wheel, now + 10 * WHEEL_SLOTS * WHEEL_TICK_MS, UINT_MAX), 0);
         }
 }
 
@@ -74,8 +76,8 @@ static void test_deadline_in_the_past_fires_next(void **state) {
     wheel_init(&wheel, 100000);
     timer_init(&timer, &wheel);
     wheel_arm(&wheel, &timer.node, 1);
-    assert_int_equal(wheel_advance(&wheel, 100000), 0);
-    assert_int_equal(wheel_advance(&wheel, 100000 + WHEEL_TICK_MS), 1);
+    assert_int_equal(wheel_advance(&wheel, 100000, UINT_MAX), 0);
+    assert_int_equal(wheel_advance(&wheel, 100000 + WHEEL_TICK_MS, UINT_MAX), 1);
 }
 
 static void test_moving_later_and_earlier(void **state) {
@@ -86,14 +88,14 @@ static void test_moving_later_and_earlier(void **state) {
     timer_init(&timer, &wheel);
     wheel_arm(&wheel, &timer.node, 1000);
     wheel_arm(&wheel, &timer.node, 5000);
-    assert_int_equal(wheel_advance(&wheel, 4999), 0);
+    assert_int_equal(wheel_advance(&wheel, 4999, UINT_MAX), 0);
     wheel_arm(&wheel, &timer.node, 300000); /* more than a turn of the wheel */
-    assert_int_equal(wheel_advance(&wheel, 299999), 0);
+    assert_int_equal(wheel_advance(&wheel, 299999, UINT_MAX), 0);
     wheel_arm(&wheel, &timer.node, 900000);
     wheel_arm(&wheel, &timer.node, 301000);
-    assert_int_equal(wheel_advance(&wheel, 300999), 0);
-    assert_int_equal(wheel_advance(&wheel, 301000), 1);
-    assert_int_equal(wheel_advance(&wheel, 2000000), 0);
+    assert_int_equal(wheel_advance(&wheel, 300999, UINT_MAX), 0);
+    assert_int_equal(wheel_advance(&wheel, 301000, UINT_MAX), 1);
+    assert_int_equal(wheel_advance(&wheel, 2000000, UINT_MAX), 0);
 }
 
 /* Every read of a connection moves its deadline: that must not cost a walk through the lists. */
@@ -120,9 +122,9 @@ static void test_disarm(void **state) {
     wheel_disarm(&timer.node);
     wheel_disarm(&timer.node);
     assert_int_equal(timer.node.deadline_ms, 0);
-    assert_int_equal(wheel_advance(&wheel, 10000), 0);
+    assert_int_equal(wheel_advance(&wheel, 10000, UINT_MAX), 0);
     wheel_arm(&wheel, &timer.node, 11000);
-    assert_int_equal(wheel_advance(&wheel, 11000), 1);
+    assert_int_equal(wheel_advance(&wheel, 11000, UINT_MAX), 1);
 }
 
 /* Two nodes due in one slot; the one that comes first acts on the other. */
@@ -140,10 +142,10 @@ static void test_callback_disarms_a_node_due_with_it(void **state) {
     (void)state;
     pair(timers, &wheel);
     timers[0].other = &timers[1];
-    assert_int_equal(wheel_advance(&wheel, 1000), 1);
+    assert_int_equal(wheel_advance(&wheel, 1000, UINT_MAX), 1);
     assert_int_equal(timers[0].fired, 1);
     assert_int_equal(timers[1].fired, 0);
-    assert_int_equal(wheel_advance(&wheel, 1000000), 0);
+    assert_int_equal(wheel_advance(&wheel, 1000000, UINT_MAX), 0);
 }
 
 static void test_callback_moves_a_node_due_with_it(void **state) {
@@ -153,9 +155,9 @@ static void test_callback_moves_a_node_due_with_it(void **state) {
     pair(timers, &wheel);
     timers[0].other = &timers[1];
     timers[0].arm_other_ms = 3000;
-    assert_int_equal(wheel_advance(&wheel, 1000), 1);
-    assert_int_equal(wheel_advance(&wheel, 2999), 0);
-    assert_int_equal(wheel_advance(&wheel, 3000), 1);
+    assert_int_equal(wheel_advance(&wheel, 1000, UINT_MAX), 1);
+    assert_int_equal(wheel_advance(&wheel, 2999, UINT_MAX), 0);
+    assert_int_equal(wheel_advance(&wheel, 3000, UINT_MAX), 1);
     assert_int_equal(timers[1].fired, 1);
 }
 
@@ -169,8 +171,8 @@ static void test_callback_arms_itself(void **state) {
     timer.other = &timer;
     timer.arm_other_ms = 1;
     wheel_arm(&wheel, &timer.node, 1000);
-    assert_int_equal(wheel_advance(&wheel, 1000), 1);
-    assert_int_equal(wheel_advance(&wheel, 1000 + 3 * WHEEL_TICK_MS), 3);
+    assert_int_equal(wheel_advance(&wheel, 1000, UINT_MAX), 1);
+    assert_int_equal(wheel_advance(&wheel, 1000 + 3 * WHEEL_TICK_MS, UINT_MAX), 3);
 }
 
 static void on_due_free(struct wheel_node *node) {
@@ -187,7 +189,32 @@ static void test_callback_frees_its_node(void **state) {
         wheel_node_init(&timer->node, on_due_free);
         wheel_arm(&wheel, &timer->node, 1000);
     }
-    assert_int_equal(wheel_advance(&wheel, 1000), 10);
+    assert_int_equal(wheel_advance(&wheel, 1000, UINT_MAX), 10);
+}
+
+/* Many that pass together, a few at a call: all of them, in order, and those that are disarmed or
+ * moved meanwhile as if they had never been due. */
+static void test_no_more_than_asked_for(void **state) {
+    enum { TIMERS = 10, MOST = 4, LATER_MS = 5000 };
+    struct wheel wheel;
+    struct timer timers[TIMERS];
+    (void)state;
+    wheel_init(&wheel, 0);
+    for (int i = 0; i < TIMERS; i++) {
+        timer_init(&timers[i], &wheel);
+        wheel_arm(&wheel, &timers[i].node, i < 5 ? 900 : 1200); /* of two slots */
+    }
+    assert_int_equal(wheel_advance(&wheel, 1300, MOST), MOST);
+    for (int i = 0; i < TIMERS; i++)
+        assert_int_equal(timers[i].fired, i < MOST);
+    wheel_disarm(&timers[4].node);
+    wheel_arm(&wheel, &timers[9].node, LATER_MS);
+    assert_int_equal(wheel_advance(&wheel, 1300, MOST), MOST); /* 5 to 8 */
+    assert_int_equal(wheel_advance(&wheel, 1300, MOST), 0);
+    assert_int_equal(wheel_advance(&wheel, LATER_MS - 1, MOST), 0);
+    assert_int_equal(wheel_advance(&wheel, LATER_MS + WHEEL_TICK_MS, MOST), 1);
+    for (int i = 0; i < TIMERS; i++)
+        assert_int_equal(timers[i].fired, i != 4);
 }
 
 /* SIGSTOP, a suspended machine: what fell due meanwhile fires at once, the rest in time. */
@@ -203,10 +230,10 @@ static void test_after_a_long_stop(void **state) {
         wheel_arm(&wheel, &timers[i].node, 100 + i * 997);
     }
     uint64_t now = 100 + 1000 * 997; /* of a stop from 77 on: 1001 are due */
-    assert_int_equal(wheel_advance(&wheel, now), 1001);
+    assert_int_equal(wheel_advance(&wheel, now, UINT_MAX), 1001);
     for (uint64_t i = 1001; i < TIMERS; i++) {
-        assert_int_equal(wheel_advance(&wheel, 100 + i * 997 - 1), 0);
-        assert_int_equal(wheel_advance(&wheel, 100 + i * 997 + WHEEL_TICK_MS), 1);
+        assert_int_equal(wheel_advance(&wheel, 100 + i * 997 - 1, UINT_MAX), 0);
+        assert_int_equal(wheel_advance(&wheel, 100 + i * 997 + WHEEL_TICK_MS, UINT_MAX), 1);
     }
     free(timers);
 }
@@ -219,9 +246,9 @@ static void test_time_goes_back(void **state) {
     wheel_init(&wheel, 100000);
     timer_init(&timer, &wheel);
     wheel_arm(&wheel, &timer.node, 101000);
-    assert_int_equal(wheel_advance(&wheel, 100000), 0);
-    assert_int_equal(wheel_advance(&wheel, 5), 0);
-    assert_int_equal(wheel_advance(&wheel, 101000), 1);
+    assert_int_equal(wheel_advance(&wheel, 100000, UINT_MAX), 0);
+    assert_int_equal(wheel_advance(&wheel, 5, UINT_MAX), 0);
+    assert_int_equal(wheel_advance(&wheel, 101000, UINT_MAX), 1);
 }
 
 /* Against a plain list of deadlines, over random work with steps from 0 ms to several turns. */
@@ -251,7 +278,7 @@ static void test_random_work(void **state) {
                 due_before[i] = timers[i].due_ms;
                 fired_before[i] = timers[i].fired;
             }
-            wheel_advance(&wheel, now);
+            wheel_advance(&wheel, now, UINT_MAX);
             for (int i = 0; i < TIMERS; i++) {
                 if (timers[i].fired != fired_before[i]) {
                     assert_true(due_before[i] != 0 && due_before[i] <= now);
@@ -278,6 +305,7 @@ int main(void) {
         cmocka_unit_test(test_callback_moves_a_node_due_with_it),
         cmocka_unit_test(test_callback_arms_itself),
         cmocka_unit_test(test_callback_frees_its_node),
+        cmocka_unit_test(test_no_more_than_asked_for),
         cmocka_unit_test(test_after_a_long_stop),
         cmocka_unit_test(test_time_goes_back),
         cmocka_unit_test(test_random_work),

@@ -26,6 +26,7 @@ _rollcall_bench() {
             compopt -o filenames 2> /dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             ;;
+        --slow-kinds) _rollcall_bench_words 'post silent hello head body idle read' ;;
         --sender) _rollcall_bench_words "$senders" ;;
         --also)
             compopt -o nospace 2> /dev/null
@@ -33,11 +34,11 @@ _rollcall_bench() {
             ;;
         -p | --pid) _rollcall_bench_words "$(pgrep -x rollcalld 2> /dev/null)" ;;
         -c | --connections | -d | --duration | -r | --requests | --rate | --p99 | --warmup | \
-            --timeout | --idle | --slow | -o | --observations | --repeat | --seed | --secret | \
+            --timeout | --idle | --slow | --slow-deadlines | -o | --observations | --repeat | --seed | --secret | \
             -H | --header | --patience) ;;
         *)
             _rollcall_bench_words '--connections --duration --requests --rate --find-max --p99
-                --warmup --timeout --new-connections --resume --idle --slow --sender --also
+                --warmup --timeout --new-connections --resume --idle --slow --slow-kinds --slow-deadlines --sender --also
                 --observations --repeat --seed --secret --header --verify --socket --patience --pid
                 --insecure --cacert --json --svg --hdr --help --version'
             ;;

@@ -12,6 +12,9 @@ complete -c rollcall-bench -l new-connections -d 'a connection for each post'
 complete -c rollcall-bench -l resume -d 'resume the TLS sessions of these'
 complete -c rollcall-bench -l idle -x -d 'idle connections beside'
 complete -c rollcall-bench -l slow -x -d 'slow connections beside'
+complete -c rollcall-bench -l slow-kinds -x -a 'post silent hello head body idle read' \
+    -d 'what these do, in turn'
+complete -c rollcall-bench -l slow-deadlines -x -d 'when the server should close them: HEAD,BODY,IDLE'
 complete -c rollcall-bench -l sender -x \
     -a 'aerohive bt pubnub pubnub-flat meraki meraki-v3 mist json' -d 'who posts'
 complete -c rollcall-bench -l also -x -d 'another sender, NAME=/PATH'

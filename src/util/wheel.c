@@ -4,6 +4,7 @@
 void wheel_init(struct wheel *wheel, uint64_t now_ms) {
     for (int i = 0; i < WHEEL_SLOTS; i++)
         list_init(&wheel->slots[i]);
+    list_init(&wheel->due);
     wheel->tick = now_ms / WHEEL_TICK_MS;
 }
 
@@ -40,20 +41,22 @@ void wheel_disarm(struct wheel_node *node) {
     node->deadline_ms = 0;
 }
 
-/* Takes the slot's nodes aside first: on_due may arm a node into the very slot. */
-static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms) {
-    struct list *slot = &wheel->slots[wheel->tick % WHEEL_SLOTS];
-    struct list due;
-    unsigned count = 0;
+/* Takes the slot's nodes aside: on_due may arm a node into the very slot. */
+static void take_slot(struct wheel *wheel) {
+    struct list *slot = &wheel->slots[wheel->tick % WHEEL_SLOTS], *due = &wheel->due;
+    if (list_is_empty(slot))
+        return;
+    due->prev->next = slot->next;
+    slot->next->prev = due->prev;
+    slot->prev->next = due;
+    due->prev = slot->prev;
+    list_init(slot);
+}
 
-    list_init(&due);
-    while (!list_is_empty(slot)) {
-        struct list *link = slot->next;
-        list_remove(link);
-        list_append(&due, link);
-    }
-    while (!list_is_empty(&due)) {
-        struct wheel_node *node = container_of(due.next, struct wheel_node, link);
+static unsigned visit_due(struct wheel *wheel, uint64_t now_ms, unsigned most) {
+    unsigned count = 0;
+    while (count < most && !list_is_empty(&wheel->due)) {
+        struct wheel_node *node = container_of(wheel->due.next, struct wheel_node, link);
         list_remove(&node->link);
         if (node->deadline_ms > now_ms) {
             wheel_arm(wheel, node, node->deadline_ms);
@@ -66,16 +69,17 @@ static unsigned visit_slot(struct wheel *wheel, uint64_t now_ms) {
     return count;
 }
 
-unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms) {
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms, unsigned most) {
     uint64_t target = now_ms / WHEEL_TICK_MS;
-    unsigned count = 0;
+    unsigned count = visit_due(wheel, now_ms, most);
 
     /* After a long stop (SIGSTOP, a suspended machine) one full turn reaches every slot. */
     if (target > wheel->tick + WHEEL_SLOTS)
         wheel->tick = target - WHEEL_SLOTS;
-    while (wheel->tick < target) {
+    while (count < most && wheel->tick < target) {
         wheel->tick++;
-        count += visit_slot(wheel, now_ms);
+        take_slot(wheel);
+        count += visit_due(wheel, now_ms, most - count);
     }
     return count;
 }

@@ -22,7 +22,8 @@ struct wheel_node {
 
 struct wheel {
     struct list slots[WHEEL_SLOTS];
-    uint64_t tick; /* the last tick that was looked at */
+    struct list due; /* out of the slot of `tick`, not looked at yet */
+    uint64_t tick;   /* the last tick whose slot was emptied */
 };
 
 void wheel_init(struct wheel *wheel, uint64_t now_ms);
@@ -33,7 +34,9 @@ void wheel_node_init(struct wheel_node *node, void (*on_due)(struct wheel_node *
 void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms);
 /* Disarms; idempotent. */
 void wheel_disarm(struct wheel_node *node);
-/* Calls on_due of every node whose deadline has passed. Returns how many were called. */
-unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms);
+/* Calls on_due of the nodes whose deadline has passed, but of no more than `most`: so that
+ * thousands that pass together hold up nobody. Returns how many were called; where it was `most`,
+ * there may be others, whom the next call finds. */
+unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms, unsigned most);
 
 #endif

@@ -208,6 +208,18 @@ class Options(unittest.TestCase):
                            (("--slow", "1:1000001", url), "--slow"),
                            (("--slow", "1:2:3", url), "--slow"),
                            (("--slow", "1" * 20, url), "--slow"),
+                           (("--slow-kinds", "head", url), "without --slow"),
+                           (("--slow-deadlines", "1s,1s,1s", url), "without --slow"),
+                           (("--slow", "1", "--slow-kinds", "", url), "--slow-kinds"),
+                           (("--slow", "1", "--slow-kinds", "head,", url), "--slow-kinds"),
+                           (("--slow", "1", "--slow-kinds", "heads", url), "--slow-kinds"),
+                           (("--slow", "1", "--slow-kinds", "head:0", url), "--slow-kinds"),
+                           (("--slow", "1", "--slow-kinds", "head:x", url), "--slow-kinds"),
+                           (("--slow", "1", "--slow-kinds", "head:100,body", url), "100 in all"),
+                           (("--slow", "1", "--slow-deadlines", "1s,1s", url), "three times"),
+                           (("--slow", "1", "--slow-deadlines", "1s,1s,1s,1s", url), "three times"),
+                           (("--slow", "1", "--slow-deadlines", "1s,,1s", url), "three times"),
+                           (("--slow", "1", "--slow-deadlines", "1s,x,1s", url), "three times"),
                            (("--slow", "65535", "-c", "1", "--idle", "1", url), "65536"),
                            (("--find-max", "--p99", "1ms", "--slow", "1", url), "--slow"),
                            (("--repeat", "101", url), "--repeat"), (("--also", "bt", url), "bt"),
@@ -812,6 +824,49 @@ class Counting(unittest.TestCase):
                 self.assertGreater(slow["timed_out"], 0, key)
                 self.assertEqual((slow["answered"], slow["refused"]), (0, 0))
                 self.assertEqual(len(events(node)), figures["observations"])
+
+    def stall(self, deadlines, kinds):
+        with Node(server="header_timeout = 1s\nbody_timeout = 2s\nkeepalive_timeout = 2s\n"
+                  "max_connections_per_ip = 300\n") as node:
+            return result("-c", "1", "--rate", "20", "-d", "5s", "--slow", "200:50", "--slow-kinds", kinds,
+                          "--slow-deadlines", deadlines, "--secret", "test-token", "--pid",
+                          str(node.process.pid), "https://127.0.0.1:%d/presence/hq" % node.port)
+
+    def test_those_who_stay_are_closed_at_their_deadlines(self):
+        figures = self.stall("1s,2s,2s", "silent,hello,head:2,body:2,idle:2,read")
+        slow = figures["slow"]
+        self.assertEqual(slow["up"], 200)
+        self.assertEqual((slow["refused"], slow["connect"], slow["begun"]), (0, 0, 0))
+        self.assertIn("kib_each", slow)
+        self.assertEqual(set(slow["stalled"]), {"silent", "hello", "head", "body", "idle", "read"})
+        for kind, stalled in slow["stalled"].items():
+            self.assertGreater(stalled["closed"], 0, kind)
+            self.assertEqual(stalled["stalled"], stalled["closed"] + stalled["left"], kind)
+            self.assertLess(stalled["early_s"], 1, kind)
+            self.assertLess(stalled["late_s"], 1 + slow["lag_s"], kind)
+
+    def test_closings_before_and_after_the_deadline_are_seen(self):
+        early = self.stall("2.5s,4s,4s", "silent,body,idle")["slow"]["stalled"]
+        late = self.stall("100ms,200ms,200ms", "silent,body,idle")["slow"]["stalled"]
+        for kind in early:
+            self.assertGreater(early[kind]["early_s"], 1, kind)
+            self.assertGreater(late[kind]["late_s"], 0.8, kind)
+
+    def test_one_that_is_not_closed_is_late(self):
+        with Node() as node:
+            figures = result("-c", "1", "--rate", "20", "-d", "2s", "--slow", "3", "--slow-kinds",
+                             "silent,body,idle", "--slow-deadlines", "100ms,100ms,100ms", "--secret",
+                             "test-token", "https://127.0.0.1:%d/presence/hq" % node.port)
+        for kind, stalled in figures["slow"]["stalled"].items():
+            self.assertEqual((stalled["stalled"], stalled["closed"], stalled["left"]), (1, 0, 1), kind)
+            self.assertGreater(stalled["late_s"], 1, kind)
+
+    def test_those_who_stay_in_words(self):
+        text = bench("-c", "1", "-r", "5", "--slow", "5", "--slow-kinds", "silent,body", "--secret",
+                     "test-token", self.hq).stdout
+        self.assertRegex(text, r"slow connections +up to 5 at once, coming 16 at a time\n")
+        self.assertRegex(text, r"\n  silent +0, at most 0.000 s before its deadline and 0.000 s after it; 3 not")
+        self.assertNotRegex(text, r"bytes/s|\n  idle")
 
     def test_text_for_people(self):
         text = bench("-r", "50", "-c", "2", "--secret", "test-token", self.hq).stdout

@@ -1,25 +1,148 @@
 """Slow clients of every kind in front of one node, in short; `./dev hostile --slow 10000` has the whole
 size. And those who end, rudely, at each stage, or want to renegotiate."""
 import os
+import shutil
+import signal
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "hostile")]
 from node import *  # noqa: F403,E402
 import flights  # noqa: E402
+import metrics  # noqa: E402
 import slow  # noqa: E402
 
+NOTHING = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = post_bytes("/presence/lab", b'{"n":1}')
 
 
 class Slow(unittest.TestCase):
     def test_a_crowd(self):
-        print(slow.slow(200, seconds=3, deadlines=(1, 2, 2)))
+        print(slow.slow(200, seconds=3, deadlines=(1, 2, 2), strict=False))
+
+
+class Turns(unittest.TestCase):
+    """What comes by the hundred is done a few at a time: who asks for the status meanwhile is answered
+    when little of it is done. The node is stopped until all of it has come."""
+
+    CROWD = 400
+    MOST = 150  # of them that may be done before the answer
+
+    def open_node(self, **options):
+        node = Node(**options)
+        self.addCleanup(shutil.rmtree, node.directory, True)
+        self.addCleanup(node.stop)
+        return node
+
+    def gather(self, node, send=b"", connect=None):
+        crowd = []
+        self.addCleanup(lambda: [sock.close() for sock in crowd])
+        for _ in range(self.CROWD):
+            crowd.append(connect(node.port) if connect else
+                         socket.create_connection(("127.0.0.1", node.port), DEADLINE))
+            if send:
+                crowd[-1].sendall(send)
+        return crowd
+
+    def ask_behind(self, node, pile, target="/v1/status"):
+        """The answer when the node goes on, what pile() brings being there."""
+        node.process.send_signal(signal.SIGSTOP)
+        try:
+            pile()
+            asker = feed(node, target)
+        finally:
+            node.process.send_signal(signal.SIGCONT)
+        response = asker.response()
+        asker.close()
+        return response.json() if target == "/v1/status" else response.body.decode()
+
+    def until(self, node, is_so):
+        deadline = time.monotonic() + DEADLINE
+        while not is_so(get(node, "/v1/status").json()):
+            self.assertLess(time.monotonic(), deadline)
+
+    def assert_calm(self, node):
+        """Nothing is left to do: no turn without need."""
+        began, cpu_s = time.monotonic(), node.cpu_s()
+        time.sleep(0.5)
+        self.assertLess((node.cpu_s() - cpu_s) / (time.monotonic() - began), 0.2)
+
+    def test_connections_and_handshakes(self):
+        hello = flights.Client(ssl.TLSVersion.TLSv1_3).step()
+        node = self.open_node()
+        crowd = []
+        status = self.ask_behind(node, lambda: crowd.extend(self.gather(node, hello)))
+        self.assertLess(status["connections"], self.MOST)
+        for sock in crowd:  # each gets its turn
+            sock.settimeout(DEADLINE)
+            self.assertEqual(sock.recv(1), b"\x16")
+        self.assert_calm(node)
+        self.assertEqual(post(node, "/presence/lab", {}).status, 200)
+
+    def test_ends(self):
+        node = self.open_node()
+        crowd = self.gather(node, connect=tls)
+        self.until(node, lambda status: status["connections"] == self.CROWD)
+        status = self.ask_behind(node, lambda: [sock.close() for sock in crowd])
+        self.assertGreater(status["connections"], self.CROWD - self.MOST)
+        self.until(node, lambda status: status["connections"] == 0)
+        self.assert_calm(node)
+
+    def test_deadlines(self):
+        node = self.open_node(server="header_timeout = 2s\n")
+        crowd = self.gather(node)
+        self.until(node, lambda status: status["connections"] == self.CROWD)
+        status = self.ask_behind(node, lambda: time.sleep(2.5))
+        self.assertGreater(status["connections"], self.CROWD - self.MOST)
+        for sock in crowd:
+            self.assertEqual(sock.recv(1), b"")
+        self.assert_calm(node)
+
+    def test_requests_for_nothing(self):
+        """Who asks for what is not there is read from in pieces, also when it has posted before."""
+        senders, each = 20, 800
+        node = self.open_node()
+        crowd = [Peer(tls(node.port)) for _ in range(senders)]
+        for peer in crowd[::2]:
+            peer.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(peer.response().status, 200)
+        for peer in crowd:
+            peer.send(NOTHING)
+            self.assertEqual(peer.response().status, 404)
+
+        def pile():
+            for peer in crowd:
+                for _ in range(each // 20):
+                    peer.send(NOTHING * 20)
+        answered = metrics.Families(self.ask_behind(node, pile, "/metrics")).sum(
+            "rollcall_http_requests_total", code="404")
+        self.assertLess(answered, senders * each / 2)
+        for peer in crowd:
+            for _ in range(each):
+                self.assertEqual(peer.response().status, 404)
+            peer.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(peer.response().status, 200)
+            peer.close()
+
+    def test_stopped_in_the_midst(self):
+        """Ends at once, whatever is left to do."""
+        hello = flights.Client(ssl.TLSVersion.TLSv1_3).step()
+        node = self.open_node(server="drain_timeout = 2s\n")
+        gone = self.gather(node)
+        self.until(node, lambda status: status["connections"] == self.CROWD)
+
+        def pile():
+            self.gather(node, hello)
+            for sock in gone:
+                sock.close()
+        self.ask_behind(node, pile)
+        self.assertEqual(node.stop(), 0)
 
 
 class Rude(unittest.TestCase):
