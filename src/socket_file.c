@@ -74,10 +74,13 @@ static int bind_path(struct socket_file *file, int fd, const struct sockaddr_un 
     mode_t umask_before = umask(0177);
     int rc = bind(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
     umask(umask_before);
-    if (rc == 0)
-        rc = lstat(address->sun_path, &made) ? -errno : 0;
     if (rc)
         return rc;
+    if (lstat(address->sun_path, &made)) {
+        rc = -errno;
+        unlink(address->sun_path); /* the directory is locked: it is ours */
+        return rc;
+    }
     file->device = made.st_dev;
     file->inode = made.st_ino;
     file->made = true;

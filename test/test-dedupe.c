@@ -119,6 +119,12 @@ static void test_senseless_sizes(void **state) {
     (void)state;
     assert_true(dedupe_new(&dedupe, 0, 10) < 0);
     assert_true(dedupe_new(&dedupe, 10, 0) < 0);
+    assert_true(dedupe_new(&dedupe, (size_t)UINT32_MAX + 1, 10) < 0);
+    dedupe = make(10, 10);
+    assert_int_equal(dedupe_restore(dedupe, id_of(1), 0),
+                     0); /* of 1970: 0 would mean an empty place */
+    assert_int_equal(dedupe_see(dedupe, id_of(1), 1), 1);
+    dedupe_free(dedupe);
     dedupe = make(1, 10);
     assert_int_equal(dedupe_see(dedupe, id_of(1), 1), 0);
     assert_int_equal(dedupe_see(dedupe, id_of(1), 1), 1);

@@ -125,6 +125,7 @@ static void test_plain_requests(void **state) {
     expect("POST /x HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi",
            "POST /x 1.0 [hi]\n");
     expect("GET http://a/x?y HTTP/1.1\r\n" HOST "\r\n", "GET /x ?y []\n");
+    expect("GET https://[fe80::1%251]:1/x HTTP/1.1\r\n" HOST "\r\n", "GET /x []\n");
     expect("GET http://a HTTP/1.1\r\n" HOST "\r\n", "GET / []\n");
     expect("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS * []\n");
     expect("GET /x HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "GET /x []\n");
@@ -192,6 +193,8 @@ static void test_refused(void **state) {
         {"GET /x HTTP/1.1\r\nHost: ]a\r\n\r\n", 400},
         {"GET /x HTTP/1.1\r\nHost: [::1\r\n\r\n", 400},
         {"GET /x HTTP/1.1\r\nHost: a:8x\r\n\r\n", 400},
+        {"GET /x HTTP/1.1\r\nHost: [::!]\r\n\r\n", 400},
+        {"GET http://h/x#f HTTP/1.1\r\n" HOST "\r\n", 400},
         {"GET http://u@a/x HTTP/1.1\r\n" HOST "\r\n", 400},
         {"GET s://a/x HTTP/1.1\r\n" HOST "\r\n", 400},
         {"GET /x HTTP/1.1\r\n" HOST "A(): b\r\n\r\n", 400},

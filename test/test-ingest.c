@@ -331,6 +331,11 @@ static void test_gzip(void **state) {
     run("POST /p/3 HTTP/1.1\r\nContent-Encoding: GZip", packed, len, &answer);
     assert_int_equal(answer.status, 200);
     assert_true(line_has("\"data\":{\"zip\":1}"));
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: x-gzip", packed, len,
+        &answer); /* RFC 9110, 8.4.1.3 */
+    assert_int_equal(answer.status, 200);
+    run("POST /p/3 HTTP/1.1\r\nContent-Encoding: identity", "{}", 2, &answer);
+    assert_int_equal(answer.status, 200);
     run("POST /p/3 HTTP/1.1\r\nContent-Encoding: gzip", packed, len - 1, &answer);
     assert_int_equal(answer.status, 400);
     run("POST /p/3 HTTP/1.1\r\nContent-Encoding: gzip", "{}", 2, &answer);

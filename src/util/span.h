@@ -16,10 +16,14 @@ struct span {
 /* A span over a string literal, its NUL excluded. */
 #define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
 /* For printf's "%.*s". */
-#define SPAN_ARG(s) (int)(s).len, (s).ptr ? (s).ptr : ""
+#define SPAN_ARG(s) (int)(s).len, span_chars(s)
 
 static inline struct span span_from(const char *ptr, size_t len) {
     return (struct span){ptr, len};
+}
+
+static inline const char *span_chars(struct span s) {
+    return s.ptr ? s.ptr : "";
 }
 
 /* The whole of a NUL-terminated string; an absent span for NULL. */

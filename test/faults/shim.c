@@ -7,7 +7,8 @@
  * in front of a program with AddressSanitizer (ASAN_OPTIONS=verify_asan_link_order=0): memory then
  * comes from the sanitizer, so that what a failed call leaves behind is found; strdup() and C++'s
  * new, which the sanitizer has of its own, do not come by here. */
-#undef _FILE_OFFSET_BITS /* else open and open64 would be one */
+/* A program that is built with it calls open64, mmap64 ...: both names are here. */
+#undef _FILE_OFFSET_BITS
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -50,6 +52,10 @@ enum kind {
     RANDOM,
     CHMOD,
     IOCTL,
+    STAT,
+    FALLOCATE,
+    RENAME, /* and link */
+    FLOCK,
 };
 
 enum { FRAMES = 16 };
@@ -189,10 +195,22 @@ void *mmap(void *address, size_t len, int protection, int flags, int fd, off_t o
     return (void *)syscall(SYS_mmap, address, len, protection, flags, fd, offset);
 }
 
+void *mmap64(void *address, size_t len, int protection, int flags, int fd, off64_t offset) {
+    return mmap(address, len, protection, flags, fd, offset);
+}
+
 /* --- bytes --------------------------------------------------------------------------------- */
 
 ssize_t read(int fd, void *dst, size_t len) {
     return fails_or_cuts(READ, fd, &len) ? -1 : syscall(SYS_read, fd, dst, len);
+}
+
+ssize_t pread(int fd, void *dst, size_t len, off_t offset) {
+    return fails_or_cuts(READ, fd, &len) ? -1 : syscall(SYS_pread64, fd, dst, len, offset);
+}
+
+ssize_t pread64(int fd, void *dst, size_t len, off64_t offset) {
+    return pread(fd, dst, len, offset);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
@@ -318,6 +336,56 @@ int ftruncate(int fd, off_t len) {
 
 int ftruncate64(int fd, off64_t len) {
     return ftruncate(fd, len);
+}
+
+/* An error is what it returns, not errno. */
+int posix_fallocate(int fd, off_t offset, off_t len) {
+    int (*real)(int, off_t, off_t);
+    if (fails(FALLOCATE))
+        return control->error;
+    *(void **)&real = dlsym(RTLD_NEXT, "posix_fallocate");
+    return real(fd, offset, len);
+}
+
+int posix_fallocate64(int fd, off64_t offset, off64_t len) {
+    return posix_fallocate(fd, offset, len);
+}
+
+int stat(const char *restrict path, struct stat *restrict dst) {
+    return fails(STAT) ? -1 : (int)syscall(SYS_stat, path, dst);
+}
+
+int lstat(const char *restrict path, struct stat *restrict dst) {
+    return fails(STAT) ? -1 : (int)syscall(SYS_lstat, path, dst);
+}
+
+int fstat(int fd, struct stat *dst) {
+    return fails(STAT) ? -1 : (int)syscall(SYS_fstat, fd, dst);
+}
+
+/* Where off_t has 64 bits the two structs are one. */
+int stat64(const char *restrict path, struct stat64 *restrict dst) {
+    return stat(path, (struct stat *)dst);
+}
+
+int lstat64(const char *restrict path, struct stat64 *restrict dst) {
+    return lstat(path, (struct stat *)dst);
+}
+
+int fstat64(int fd, struct stat64 *dst) {
+    return fstat(fd, (struct stat *)dst);
+}
+
+int rename(const char *from, const char *to) {
+    return fails(RENAME) ? -1 : (int)syscall(SYS_rename, from, to);
+}
+
+int link(const char *from, const char *to) {
+    return fails(RENAME) ? -1 : (int)syscall(SYS_link, from, to);
+}
+
+int flock(int fd, int what) {
+    return fails(FLOCK) ? -1 : (int)syscall(SYS_flock, fd, what);
 }
 
 int chmod(const char *path, mode_t mode) {
