@@ -339,6 +339,36 @@ static void test_flips(void **state) {
     }
 }
 
+/* As the module counts them. */
+static void seal(unsigned char *bytes, size_t len) {
+    uint32_t sum = ring_checksum(0, 0, bytes, len);
+    sum = sum ? sum : 1;
+    memcpy(bytes + len, &sum, sizeof sum);
+}
+
+/* Words of the states that cannot be, with the right checksum: no disk does that, but somebody may. */
+static void test_lies(void **state) {
+    enum { STATE_WORDS = 7, HEAD_SIZE_AT = 16, HEAD_LEN = 32 + RING_ID_BYTES };
+    static const uint64_t lies[] = {0, 1, 3, SIZE, SIZE + 4, 2 * SIZE, UINT64_MAX / 2, UINT64_MAX};
+    (void)state;
+    make_bytes(good, 400);
+    for (int word = 1; word < 5; word++) /* the cursors */
+        for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+            memcpy(bad, good, FILE_BYTES);
+            for (int n = 0; n < 2; n++) {
+                unsigned char *lying = bad + STATE + 64 * n;
+                memcpy(lying + 8 * word, &lies[i], sizeof lies[i]);
+                seal(lying, 8 * STATE_WORDS);
+            }
+            write_file(bad, FILE_BYTES);
+            open_bad(800);
+        }
+    memcpy(bad, good, FILE_BYTES);
+    memcpy(bad + HEAD_SIZE_AT, &lies[0], sizeof lies[0]);
+    seal(bad, HEAD_LEN);
+    expect_replaced(FILE_BYTES, "its size is another than that of the configuration");
+}
+
 /* From each place on, the file holds nothing. */
 static void test_torn_tail(void **state) {
     (void)state;
@@ -538,6 +568,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_foreign_files),
         cmocka_unit_test(test_kept_files),
         cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_lies),
         cmocka_unit_test(test_torn_tail),
         cmocka_unit_test(test_random_damage),
         cmocka_unit_test(test_deferred),
