@@ -38,6 +38,17 @@ def ask(node, target, method="GET", headers=(), host=None):
     return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
 
 
+def ask_past_the_others(node, target):
+    """The same where others' connections may still be on their way out: too many are refused."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return ask(node, target)
+        except (ConnectionError, http.client.HTTPException):
+            if time.monotonic() > deadline:
+                raise
+
+
 def connect(node):
     return Peer(socket.create_connection(("127.0.0.1", port_of(node)), DEADLINE))
 
@@ -475,8 +486,8 @@ class Stream(unittest.TestCase):
                 if i % 100 == 0:
                     post(node, "/presence/lab", {"i": i})
                 sock.close()
+            self.assertEqual(ask_past_the_others(node, "/livez")[0], 200)
             node.wait_fds(fds + 1)
-            self.assertEqual(ask(node, "/livez")[0], 200)
 
     def test_slow_heads_have_a_deadline(self):
         with Node(server=ADMIN + "header_timeout = 300ms\n") as node:

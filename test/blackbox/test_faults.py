@@ -31,7 +31,6 @@ WHOLE = os.environ.get("ROLLCALL_FAULTS_WHOLE", "") != ""
 SAMPLES = 24  # of each kind of fault, in a short run
 START_SAMPLES = 8  # likewise, of those that a start is for
 FOREVER = 0xffffffff
-UNREAD = 40000  # requests whose answers, 6 MB, no socket takes of which nothing is read
 PATIENCE = 10  # seconds until an answer will not come; the node's own deadlines are 2 s here
 
 KINDS = ["alloc", "read", "write", "accept", "epoll_ctl", "epoll_wait", "socket", "bind", "listen",
@@ -92,10 +91,14 @@ class Control:
 
 def points(calls, samples=SAMPLES):
     """Which n of so many are tried: all, or some that are spread evenly."""
-    if WHOLE or calls <= samples:
+    return list(range(1, calls + 1)) if WHOLE else sample(calls, samples)
+
+
+def sample(calls, count):
+    if calls <= count:
         return list(range(1, calls + 1))
-    step = (calls - 1) / (samples - 1)
-    return sorted({1 + round(i * step) for i in range(samples)})
+    step = (calls - 1) / (count - 1)
+    return sorted({1 + round(i * step) for i in range(count)})
 
 
 class FaultyNode(Node):
@@ -349,32 +352,32 @@ class Running(Faults):
             time.sleep(0.02)
         self.assertLessEqual(self.node.fds(), before)
 
-    def live(self, life, fault, n):
-        """One life under a fault. What does not end by itself ends after a while: who has come when
+    def live(self, life, fault, n, prepare):
+        """One life under a fault, but for what prepares it. What does not end by itself ends after a while: who has come when
         there was no memory for him at all waits until there is."""
         release = threading.Timer(0.3, self.control.disarm)
+        prepared = prepare()
         self.control.arm(fault, n)
         if fault.repeat == FOREVER and fault.error:
             release.start()
         try:
-            life()
+            life(*prepared)
         finally:
             release.cancel()
             self.control.disarm()
 
-    def loop(self, faults, life):
-        """Runs `life` with each of its calls failed in turn."""
-        life()
+    def loop(self, faults, life, prepare=tuple, most=None):
+        """Runs `life` with each of its calls failed in turn, or with `most` of them; `prepare` gives its
+        arguments."""
+        life(*prepare())
         for fault in faults:
             before = self.node.fds()
-            self.control.arm(fault, 1 << 62)
-            life()
-            self.control.disarm()
+            self.live(life, fault, 1 << 62, prepare)
             self.assert_counted(fault, self.control.calls)
-            for n in points(self.control.calls):
+            for n in points(self.control.calls) if most is None else sample(self.control.calls, most):
                 with self.subTest(fault=repr(fault), n=n):
                     try:
-                        self.live(life, fault, n)
+                        self.live(life, fault, n, prepare)
                         self.check_next()
                     except AssertionError as error:
                         raise AssertionError("%s: %s" % (self.told(fault, n), error)) from error
@@ -397,13 +400,16 @@ class Request(Running):
 class Answers(Running):
     """Answers that the socket does not take at once, as nobody reads them yet."""
 
-    def post_unread(self):
+    def connect(self):
         tcp = socket.socket()
+        for what, size in (socket.SO_RCVBUF, 4096), (socket.SO_SNDBUF, 65536):
+            tcp.setsockopt(socket.SOL_SOCKET, what, size)
+        tcp.settimeout(PATIENCE)
+        tcp.connect(("127.0.0.1", self.node.port))
+        return [tls(self.node.port, tcp=tcp)]
+
+    def ask_and_read_later(self, tcp):
         try:
-            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            tcp.settimeout(PATIENCE)
-            tcp.connect(("127.0.0.1", self.node.port))
-            tcp = tls(self.node.port, tcp=tcp)
             sent = self.send_until_it_is_full(tcp)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             answered, rest = 0, b""
@@ -419,21 +425,21 @@ class Answers(Running):
             tcp.close()
 
     def send_until_it_is_full(self, tcp):
-        """How many requests went out until no more were taken."""
+        """How many requests went out until no more were taken: the node waits to be rid of answers."""
         request, sent, times = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 0, 100
         tcp.settimeout(0.1)
         try:
-            while sent < UNREAD:
+            while True:
                 tcp.sendall(request * times)
                 sent += times
         except TimeoutError:
-            pass
-        tcp.settimeout(PATIENCE)
-        return sent
+            tcp.settimeout(PATIENCE)
+            return sent
 
     def test_answers_that_wait(self):
         self.loop([Fault("alloc", errno.ENOMEM), Fault("write", errno.ECONNRESET),
-                   Fault("write", None)], self.post_unread)
+                   Fault("write", None)], self.ask_and_read_later, self.connect,
+                  most=64 if WHOLE else 8)
 
 
 class RequestToFile(Running):

@@ -194,6 +194,14 @@ class Http(OneNode):
         self.assertEqual((response.status, response.headers["connection"]), (404, "close"))
         self.assertTrue(peer.is_closed())
 
+    def test_expect_continue_of_who_does_not_wait(self):
+        """A part of the body came with the head: nobody waits, and no 100 comes (RFC 9110, 10.1.1)."""
+        peer = self.peer()
+        whole = post_bytes("/presence/lab", b'{"e":2}', ["Expect: 100-continue"])
+        peer.send(whole[:-3])
+        peer.send(whole[-3:])
+        self.assertEqual(peer.response().status, 200)
+
     def test_unknown_expectation(self):
         peer = self.peer()
         peer.send(post_bytes("/presence/lab", b"{}", ["Expect: the-unexpected"]))

@@ -101,6 +101,14 @@ class Privacy(unittest.TestCase):
                 self.assertNotIn(who, log, modes)
             self.assertNotIn(b"lovelace", memory.replace(b"lovelace's", b""), modes)
 
+    def test_people_alone(self):
+        with self.node("plain", "drop") as node:
+            post_all(node)
+            memory = plain(ring_memory(node))
+        for who in b"ada@harbour", b"augusta", b"19870314":
+            self.assertNotIn(who, memory)
+        self.assertIn(b"a0d795114f3c", memory)
+
     def test_all_of_it_is_there_without(self):
         with self.node() as node:
             post_all(node)

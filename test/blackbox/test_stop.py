@@ -155,11 +155,12 @@ class SocketFile(unittest.TestCase):
 class Drain(unittest.TestCase):
     def test_idle_connections_are_closed_and_the_rest_is_answered(self):
         with Node() as node:
-            idle, busy, never = (Peer(tls(node.port)) for _ in range(3))
+            idle, busy, headless, never = (Peer(tls(node.port)) for _ in range(4))
             idle.send(post_bytes("/presence/lab", b'{"n":1}'))
             self.assertEqual(idle.response().status, 200)
             data = post_bytes("/presence/lab", b'{"n":2}')
             busy.send(data[:-3])
+            headless.send(data[:20])
             # The bytes are there once the node has read them: its next answer on another connection
             # may come first, so ask until the half request is in the parser (its socket is empty).
             idle.send(post_bytes("/presence/lab", b'{"n":3}'))
@@ -176,10 +177,12 @@ class Drain(unittest.TestCase):
             response = busy.response()
             self.assertEqual((response.status, response.headers["connection"]), (200, "close"))
             self.assertTrue(busy.is_closed())
-            for peer in idle, busy, never:
+            headless.send(data[20:])
+            self.assertEqual(headless.response().status, 200)
+            for peer in idle, busy, headless, never:
                 peer.close()
             lines = b"".join(follower.chunks()).splitlines()  # ends: its stream is ended properly
-            self.assertEqual([json.loads(line)["data"]["n"] for line in lines], [1, 3, 2])
+            self.assertEqual([json.loads(line)["data"]["n"] for line in lines], [1, 3, 2, 2])
             self.assertTrue(follower.is_closed())
             follower.close()
             self.assertEqual(node.process.wait(DEADLINE), 0)
