@@ -201,6 +201,8 @@ class Http(OneNode):
         peer.send(whole[:-3])
         peer.send(whole[-3:])
         self.assertEqual(peer.response().status, 200)
+        peer.send(post_bytes("/presence/lab", b"", ["Expect: 100-continue"]))  # there is none
+        self.assertEqual(peer.response().status, 400)
 
     def test_unknown_expectation(self):
         peer = self.peer()
