@@ -346,7 +346,8 @@ static void seal(unsigned char *bytes, size_t len) {
     memcpy(bytes + len, &sum, sizeof sum);
 }
 
-/* Words of the states that cannot be, with the right checksum: no disk does that, but somebody may. */
+/* Words of the states that cannot be, with the right checksum: no disk does that, but somebody may.
+ */
 static void test_lies(void **state) {
     enum { STATE_WORDS = 7, HEAD_SIZE_AT = 16, HEAD_LEN = 32 + RING_ID_BYTES };
     static const uint64_t lies[] = {0, 1, 3, SIZE, SIZE + 4, 2 * SIZE, UINT64_MAX / 2, UINT64_MAX};
