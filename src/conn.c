@@ -462,8 +462,8 @@ bool conn_is_behind(const struct conn_shared *shared) {
            ration_is_awaited(&shared->strangers);
 }
 
-/* Those whose turn has come need not be readable any more: one whose bytes just filled the buffer of
- * its last read is asked for more, and queues, with nothing left to read. A turn that calls none
+/* Those whose turn has come need not be readable any more: one whose bytes just filled the buffer
+ * of its last read is asked for more, and queues, with nothing left to read. A turn that calls none
  * but such is woken by none of them: conn_is_behind keeps it from sleeping. */
 static void call_readers(struct ration *ration) {
     struct ration_place *place;
