@@ -224,12 +224,19 @@ int reader_send(struct reader *reader) {
     return rc;
 }
 
+/* Its peer has as long to take the answer as it has to send a head, however long it was silent
+ * before it asked. */
+static void begin_delivery(struct reader *reader) {
+    if (reader->door->is_admin)
+        arm_deadline(reader, reader->feed->options.header_timeout_ms);
+}
+
 void reader_finish(struct reader *reader) {
     reader->state = reader->last ? READER_LAST : READER_REQUEST;
     if (reader_send(reader))
         reader_fail(reader);
     else if (reader->writing)
-        return;
+        begin_delivery(reader);
     else if (reader->last)
         reader_close(reader);
     else
@@ -258,7 +265,7 @@ static void on_eof(struct reader *reader) {
     bool is_gone = reader->door->is_admin ? reader->state == READER_STREAM : is_hung_up(reader);
     if (is_ready(reader) || is_gone)
         reader_close(reader);
-    else
+    else if (!reader->door->is_admin) /* an answer over TCP has its deadline */
         arm_deadline(reader, HALF_CLOSED_CHECK_MS);
 }
 
