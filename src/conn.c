@@ -458,10 +458,13 @@ void conn_init_shared(struct conn_shared *shared) {
 }
 
 bool conn_is_behind(const struct conn_shared *shared) {
-    return ration_is_awaited(&shared->closings);
+    return ration_is_awaited(&shared->closings) || ration_is_awaited(&shared->handshakes) ||
+           ration_is_awaited(&shared->strangers);
 }
 
-/* Those whose turn has come are readable: that wakes the loop at once. */
+/* Those whose turn has come need not be readable any more: one whose bytes just filled the buffer
+ * of its last read is asked for more, and queues, with nothing left to read. A turn that calls none
+ * but such is woken by none of them: conn_is_behind keeps it from sleeping. */
 static void call_readers(struct ration *ration) {
     struct ration_place *place;
     ration_begin_turn(ration);

@@ -100,7 +100,8 @@ void conn_init_shared(struct conn_shared *shared);
  * reads CONN_TURN_HANDSHAKES times from those that are not connected yet, CONN_TURN_STRANGERS times
  * from strangers, and closes CONN_TURN_CLOSINGS. */
 void conn_begin_turn(struct conn_shared *shared, bool bounded);
-/* Whether something is left for the next turn that no socket will wake the loop for. */
+/* Whether something is left for the next turn that no socket may wake the loop for: somebody queues
+ * for a ration. The queues end, as each turn calls the first of them. */
 bool conn_is_behind(const struct conn_shared *shared);
 /* Accepts the connection that waits on the listener. `peers` and `max_per_peer` bound how many one
  * address may hold. 0; UV_E* where it was not accepted or closed at once (-EMFILE ..., -ENOMEM,

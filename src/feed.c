@@ -33,6 +33,7 @@ enum {
     ADMIN_KEEPALIVE_S = 30,
     HALF_CLOSED_CHECK_MS = 1000,
     HOLD_TICK_MS = 1000,
+    MOST_HOLD_TICK_MS = 2 * HOLD_TICK_MS, /* that one counts for, however late it comes */
 };
 
 static void reader_close(struct reader *reader);
@@ -224,12 +225,19 @@ int reader_send(struct reader *reader) {
     return rc;
 }
 
+/* Its peer has as long to take the answer as it has to send a head, however long it was silent
+ * before it asked. */
+static void begin_delivery(struct reader *reader) {
+    if (reader->door->is_admin)
+        arm_deadline(reader, reader->feed->options.header_timeout_ms);
+}
+
 void reader_finish(struct reader *reader) {
     reader->state = reader->last ? READER_LAST : READER_REQUEST;
     if (reader_send(reader))
         reader_fail(reader);
     else if (reader->writing)
-        return;
+        begin_delivery(reader);
     else if (reader->last)
         reader_close(reader);
     else
@@ -258,7 +266,7 @@ static void on_eof(struct reader *reader) {
     bool is_gone = reader->door->is_admin ? reader->state == READER_STREAM : is_hung_up(reader);
     if (is_ready(reader) || is_gone)
         reader_close(reader);
-    else
+    else if (!reader->door->is_admin) /* an answer over TCP has its deadline */
         arm_deadline(reader, HALF_CLOSED_CHECK_MS);
 }
 
@@ -320,7 +328,11 @@ static void on_hold_tick(struct wheel_node *node) {
     for (struct list *link = feed->readers.next; link != &feed->readers; link = link->next)
         reader_commit_skipped(
             container_of(link, struct reader, link)); /* a commit has come since */
-    readers_tick(&feed->held, now_ms, on_hold_ended, feed);
+    /* While the node was stopped, no reader could make progress: that is not held against it. */
+    feed->hold_ms += now_ms - feed->hold_tick_ms < MOST_HOLD_TICK_MS ? now_ms - feed->hold_tick_ms
+                                                                     : MOST_HOLD_TICK_MS;
+    feed->hold_tick_ms = now_ms;
+    readers_tick(&feed->held, feed->hold_ms, on_hold_ended, feed);
     wheel_arm(feed->wheel, node, now_ms + HOLD_TICK_MS);
 }
 
@@ -430,6 +442,7 @@ int feed_new(struct feed **out, uv_loop_t *loop, struct ring *ring, struct wheel
     rc = start_listener(feed, fd);
     if (rc)
         return rc;
+    feed->hold_ms = feed->hold_tick_ms = uv_now(loop);
     wheel_arm(wheel, &feed->hold_tick, uv_now(loop) + HOLD_TICK_MS);
     *out = feed;
     return 0;

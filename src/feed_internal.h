@@ -78,6 +78,8 @@ struct feed {
     struct readers held;
     struct json_parser *json;    /* for the bodies of requests */
     struct wheel_node hold_tick; /* once a second */
+    uint64_t hold_tick_ms;       /* when it was last */
+    uint64_t hold_ms;            /* a clock that stands still while the node is stopped */
     struct list readers;
     struct list live;      /* followers that have got all there is */
     struct list behind;    /* readers that have more to get than one turn gives */

@@ -151,6 +151,8 @@ static bool pump_once(struct reader *reader, size_t *sent) {
 size_t reader_pump(struct reader *reader) {
     size_t sent = 0;
     list_remove(&reader->turn);
+    if (reader->writing) /* a heartbeat that the socket did not take */
+        return 0;        /* its turn comes when that is written */
     for (int i = 0; i < FEED_CHUNKS_PER_TURN; i++)
         if (!pump_once(reader, &sent))
             return sent;

@@ -160,6 +160,37 @@ static void test_large_lines(void **state) {
     close_world(&world);
 }
 
+/* One that does not read until its socket takes no heartbeat any more. One is on its way when the
+ * last events come: the connection ends behind these, not behind the heartbeat. */
+static void test_the_end_comes_behind_a_heartbeat(void **state) {
+    enum { BEATS = 1000, EVENTS = 3 };
+    struct world world;
+    char line[512];
+    (void)state;
+    open_world(&world, RING_MIN_BYTES);
+    struct client client = dial(&world);
+    say(&client,
+        "GET /v1/events?heartbeat=1&limit=%d HTTP/1.1\r\nHost: x\r\n"
+        "Connection: close\r\n\r\n",
+        EVENTS);
+    settle(&world, NULL);
+    for (int i = 0; i < BEATS; i++)
+        pass_ms(&world, 1000);
+    add_events(&world, EVENTS);
+    settle(&world, NULL);
+    settle(&world, &client);
+    struct answer answer = take_answer(&client, false);
+    assert_true(answer.whole && client.eof);
+    size_t beats = 0, len = make_line(EVENTS, line, sizeof line);
+    while (beats < answer.body.len && answer.body.ptr[beats] == '\n')
+        beats++;
+    assert_true(beats > 0 && beats < BEATS); /* the socket was full */
+    assert_memory_equal(answer.body.ptr + answer.body.len - len, line, len);
+    free_answer(&answer);
+    hang_up(&client);
+    close_world(&world);
+}
+
 /* --- shares of a turn ---------------------------------------------------------------- */
 
 /* An event of a kind, of which no line is looked at. */
@@ -288,6 +319,7 @@ int main(void) {
         cmocka_unit_test(test_gaps_for_a_hesitant_reader),
         cmocka_unit_test(test_catching_up_is_shared_out),
         cmocka_unit_test(test_large_lines),
+        cmocka_unit_test(test_the_end_comes_behind_a_heartbeat),
         cmocka_unit_test(test_passing_by_is_shared_out),
         cmocka_unit_test(test_many_at_once_are_shared_out),
         cmocka_unit_test(test_a_large_batch_is_shared_out),

@@ -420,6 +420,32 @@ class Stream(unittest.TestCase):
             node.wait_fds(fds)
             peer.close()
 
+    def test_an_answer_has_a_deadline_of_its_own(self):
+        """Not what the silence before its request has left of one, nor less for who sends no more."""
+        size, timeout_s = 4 << 20, 3
+        with Node(server=ADMIN + "header_timeout = %ds\n" % timeout_s) as node:
+            self.assertEqual(post(node, "/presence/lab", {"text": "x" * size}).status, 200)
+            peers = []
+            for _ in range(2):
+                sock = socket.socket()
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                sock.settimeout(DEADLINE)
+                sock.connect(("127.0.0.1", port_of(node)))
+                peers.append(Peer(sock))
+            time.sleep(timeout_s * 0.6)
+            for peer in peers:
+                peer.send(b"GET /v1/events?from=oldest&limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertEqual(peer.until(b" 200 OK"), b"HTTP/1.1")
+            peers[1].sock.shutdown(socket.SHUT_WR)
+            time.sleep(timeout_s * 0.6)
+            for peer in peers:
+                peer.until(b"\r\n\r\n")
+                try:
+                    self.assertGreater(sum(map(len, peer.chunks())), size)
+                except EOFError:
+                    self.fail("cut off behind %d bytes" % len(peer.buffer))
+                peer.close()
+
     def test_requests_ahead_of_their_answers_have_a_bound(self):
         with Node(server=ADMIN + "header_timeout = 10m\n") as node:
             fds = node.fds()

@@ -191,6 +191,18 @@ class MaxHold(unittest.TestCase):
             self.assertFalse(request(node.socket, "GET", "/v1/readers/dead").json()["holds"])
 
 
+    def test_time_in_which_the_node_is_stopped_does_not_count(self):
+        with Node(endpoints=LAB, rest="[ring]\nmax_hold = 5s\n") as node:
+            self.assertEqual(request(node.socket, "PUT", "/v1/readers/patient").status, 201)
+            self.assertEqual(post(node, "/presence/lab", {"n": 1}).status, 200)
+            time.sleep(1.5)  # it waits since a second
+            node.process.send_signal(signal.SIGSTOP)
+            time.sleep(5.5)
+            node.process.send_signal(signal.SIGCONT)
+            for _ in range(2):  # turns of the loop
+                self.assertTrue(request(node.socket, "GET", "/v1/readers/patient").json()["holds"])
+
+
 class Churn(unittest.TestCase):
     def test_a_thousand_readers_that_die_leave_nothing(self):
         """Readers come and die at every stage while events pour in: no descriptor and no memory stay."""

@@ -130,6 +130,23 @@ class Turns(unittest.TestCase):
             self.assertEqual(peer.response().status, 200)
             peer.close()
 
+    def test_bytes_that_just_fill_a_read(self):
+        """Who has sent just as much as a read takes queues for another, with nothing to read: those
+        behind do not wait for it to say more. Their turn comes before any deadline passes."""
+        read_bytes, record = 4096, b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
+        node = self.open_node(server="header_timeout = 2s\n")
+        crowd = []
+
+        def pile():
+            crowd.extend(self.gather(node, record + bytes(read_bytes - len(record))))
+        self.ask_behind(node, pile)
+        self.assertEqual(post(node, "/presence/lab", {}).status, 200)
+        timeouts = metrics.Families(get(node, "/metrics").body.decode()).sum("rollcall_timeouts_total")
+        self.assertEqual(timeouts, 0)
+        for sock in crowd:  # each has its deadline all the same
+            self.assertEqual(sock.recv(1), b"")
+        self.assert_calm(node)
+
     def test_stopped_in_the_midst(self):
         """Ends at once, whatever is left to do."""
         hello = flights.Client(ssl.TLSVersion.TLSv1_3).step()
