@@ -106,6 +106,24 @@ static bool has_another_stream(const struct reader *reader) {
     return false;
 }
 
+/* What an ended stream was sent and nobody has committed comes again with the next one: another
+ * stream of that name is not to commit past it. */
+static void note_sent(const struct reader *reader) {
+    struct readers *held = &reader->feed->held;
+    unsigned i = readers_find(held, span_from_string(reader->held));
+    if (i < READERS_MAX && has_another_stream(reader) && held->all[i].sent_seq < reader->sent_seq)
+        held->all[i].sent_seq = reader->sent_seq;
+}
+
+/* A stream that is alone is sent all that is not committed. */
+static void begin_sending(struct reader *reader) {
+    struct readers *held = &reader->feed->held;
+    unsigned i = readers_find(held, span_from_string(reader->held));
+    reader->sent_seq = reader->cursor.seq - 1;
+    if (i < READERS_MAX && !has_another_stream(reader))
+        held->all[i].sent_seq = 0;
+}
+
 void reader_commit_skipped(struct reader *reader) {
     struct readers *held = &reader->feed->held;
     uint64_t passed = reader->cursor.seq - 1;
@@ -113,7 +131,8 @@ void reader_commit_skipped(struct reader *reader) {
         return;
     unsigned i = readers_find(held, span_from_string(reader->held));
     if (i == READERS_MAX || held->places[i].seq < reader->sent_seq ||
-        held->places[i].seq >= passed || has_another_stream(reader))
+        held->places[i].seq < held->all[i].sent_seq || held->places[i].seq >= passed ||
+        has_another_stream(reader))
         return;
     int rc = readers_commit(held, span_from_string(reader->held), passed);
     assert(rc == READERS_OK);
@@ -252,6 +271,8 @@ void reader_end_stream(struct reader *reader) {
     reader->beat_ms = 0;
     feed_filter_free(reader->filter);
     reader->filter = NULL;
+    if (reader->held[0])
+        note_sent(reader);
     reader->held[0] = 0;
 }
 
@@ -300,8 +321,8 @@ void reader_start_stream(struct reader *reader, struct http_request *request) {
     reader->state = READER_STREAM;
     reader->follow = wish.follow && !reader->feed->draining;
     reader->left = wish.limit;
-    reader->sent_seq = reader->cursor.seq - 1;
     memcpy(reader->held, wish.held, sizeof reader->held);
+    begin_sending(reader);
     reader->beat_ms = 1000 * wish.heartbeat_s;
     wheel_node_init(&reader->beat, on_beat);
     begin_stream(reader);

@@ -73,6 +73,8 @@ int readers_commit(struct readers *readers, struct span name, uint64_t seq) {
         make(readers, i, name, seq);
         result = READERS_CREATED;
     }
+    if (result == READERS_CREATED)
+        readers->all[i].sent_seq = 0;
     if (seq > readers->places[i].seq || result == READERS_CREATED || !readers->all[i].holds)
         readers->all[i].waiting_ms = 0;
     if (seq > readers->places[i].seq)

@@ -26,6 +26,8 @@ struct readers {
         bool holds;
         uint64_t waiting_ms; /* since when there is more to commit, by the caller's clock; 0: there
                                 is not, or nobody has looked yet */
+        uint64_t sent_seq;   /* of the last event that a stream of it was sent and that has ended
+                                since, with another one there: the caller's */
     } all[READERS_MAX];      /* of each place */
 };
 

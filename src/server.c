@@ -47,11 +47,17 @@ static void format_address(const struct sockaddr_storage *address, char *dst, si
 /* --- the loop's turn -----------------------------------------------------------------------------
  */
 
-/* A timer that fires late is what everybody has waited for. libuv counts on from when it fired. */
+/* A timer that fires late is what everybody has waited for. libuv counts on from when it fired. Of
+ * a long stop (SIGSTOP, a machine that was held) no more than SERVER_MOST_LAG_MS counts against any
+ * deadline: what came meanwhile lies in the sockets, and is read after the timers. */
 static void note_lag(struct server *server) {
     uint64_t now_ns = clock_monotonic_ns(), due_ns = server->tick_due_ms * 1000000;
-    if (server->tick_due_ms && now_ns > due_ns)
+    if (now_ns > due_ns) {
+        uint64_t lag_ms = (now_ns - due_ns) / 1000000;
         lag_note(&server->conns->lag, now_ns - due_ns);
+        if (lag_ms > SERVER_MOST_LAG_MS)
+            wheel_stop(&server->wheel, lag_ms - SERVER_MOST_LAG_MS);
+    }
     lag_tick(&server->conns->lag, now_ns / 1000000);
     server->tick_due_ms = uv_now(server->loop) + WHEEL_TICK_MS;
 }
@@ -534,6 +540,9 @@ int server_run(struct server *server) {
     log_write(LOG_INFO, "ready", "version", ROLLCALL_VERSION, "socket", server->config->socket,
               "ring", ring_id(server->ring), NULL);
     server_tell_ready(server);
+    uv_update_time(server->loop); /* how long the start took is no lag */
+    uv_timer_again(&server->tick);
+    server->tick_due_ms = uv_now(server->loop) + WHEEL_TICK_MS;
     uv_run(server->loop, UV_RUN_DEFAULT);
     log_write(LOG_INFO, "stopped", NULL);
     return 0;

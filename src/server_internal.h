@@ -27,6 +27,7 @@ enum {
      * nobody who posts: each costs some 20 to 50 us. */
     SERVER_TURN_ACCEPTS = 16,
     SERVER_TURN_DEADLINES = 32,
+    SERVER_MOST_LAG_MS = 1000, /* of the loop, that counts against a deadline */
 };
 
 struct listener {
@@ -74,7 +75,7 @@ struct server {
     unsigned turn_accepts; /* in this turn of the loop */
     bool wheel_behind;     /* deadlines have passed that nobody has looked at yet */
     unsigned most_conns;   /* max_connections, or as many as there are descriptors for */
-    uint64_t tick_due_ms;  /* when the loop's timer is to fire; 0 before the first time */
+    uint64_t tick_due_ms;  /* when the loop's timer is to fire */
     uint64_t reloads, reload_fails;
     bool reload_failed;          /* the last one */
     bool certificate_refused;    /* its files have changed and cannot be used: the last ones stay */

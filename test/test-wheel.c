@@ -239,6 +239,31 @@ static void test_after_a_long_stop(void **state) {
 }
 
 /* Time that stands still or goes back fires nothing and loses nothing. */
+/* What did not count is nobody's: all deadlines are put off by it, and those that are armed behind
+ * it are not. */
+static void test_time_that_does_not_count(void **state) {
+    (void)state;
+    for (int s = 0; s < STARTS; s++) {
+        struct wheel wheel;
+        struct timer before, behind;
+        uint64_t now_ms = starts[s];
+        wheel_init(&wheel, now_ms);
+        timer_init(&before, &wheel);
+        timer_init(&behind, &wheel);
+        wheel_arm(&wheel, &before.node, now_ms + 1000);
+        now_ms += 3600 * 1000;
+        wheel_stop(&wheel, 3600 * 1000);
+        assert_int_equal(wheel_advance(&wheel, now_ms, UINT_MAX), 0);
+        wheel_arm(&wheel, &behind.node, now_ms + 2000);
+        assert_int_equal(wheel_advance(&wheel, now_ms + 999, UINT_MAX), 0);
+        assert_int_equal(wheel_advance(&wheel, now_ms + 1000 + WHEEL_TICK_MS, UINT_MAX), 1);
+        assert_int_equal(before.fired, 1);
+        assert_int_equal(wheel_advance(&wheel, now_ms + 1999, UINT_MAX), 0);
+        assert_int_equal(wheel_advance(&wheel, now_ms + 2000 + WHEEL_TICK_MS, UINT_MAX), 1);
+        assert_int_equal(behind.fired, 1);
+    }
+}
+
 static void test_time_goes_back(void **state) {
     struct wheel wheel;
     struct timer timer;
@@ -307,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_callback_frees_its_node),
         cmocka_unit_test(test_no_more_than_asked_for),
         cmocka_unit_test(test_after_a_long_stop),
+        cmocka_unit_test(test_time_that_does_not_count),
         cmocka_unit_test(test_time_goes_back),
         cmocka_unit_test(test_random_work),
     };

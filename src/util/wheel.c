@@ -6,6 +6,7 @@ void wheel_init(struct wheel *wheel, uint64_t now_ms) {
         list_init(&wheel->slots[i]);
     list_init(&wheel->due);
     wheel->tick = now_ms / WHEEL_TICK_MS;
+    wheel->stopped_ms = 0;
 }
 
 void wheel_node_init(struct wheel_node *node, void (*on_due)(struct wheel_node *node)) {
@@ -25,7 +26,8 @@ static uint64_t tick_for(const struct wheel *wheel, uint64_t deadline_ms) {
     return tick;
 }
 
-void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms) {
+/* `deadline_ms`: of the time that counts. */
+static void put(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms) {
     bool linked = !list_is_empty(&node->link);
     uint64_t tick = tick_for(wheel, deadline_ms);
     node->deadline_ms = deadline_ms;
@@ -34,6 +36,14 @@ void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_m
     list_remove(&node->link);
     node->slot_tick = tick;
     list_append(&wheel->slots[tick % WHEEL_SLOTS], &node->link);
+}
+
+void wheel_arm(struct wheel *wheel, struct wheel_node *node, uint64_t deadline_ms) {
+    put(wheel, node, deadline_ms - wheel->stopped_ms);
+}
+
+void wheel_stop(struct wheel *wheel, uint64_t stopped_ms) {
+    wheel->stopped_ms += stopped_ms;
 }
 
 void wheel_disarm(struct wheel_node *node) {
@@ -59,7 +69,7 @@ static unsigned visit_due(struct wheel *wheel, uint64_t now_ms, unsigned most) {
         struct wheel_node *node = container_of(wheel->due.next, struct wheel_node, link);
         list_remove(&node->link);
         if (node->deadline_ms > now_ms) {
-            wheel_arm(wheel, node, node->deadline_ms);
+            put(wheel, node, node->deadline_ms);
             continue;
         }
         node->deadline_ms = 0;
@@ -70,10 +80,11 @@ static unsigned visit_due(struct wheel *wheel, uint64_t now_ms, unsigned most) {
 }
 
 unsigned wheel_advance(struct wheel *wheel, uint64_t now_ms, unsigned most) {
+    now_ms -= wheel->stopped_ms;
     uint64_t target = now_ms / WHEEL_TICK_MS;
     unsigned count = visit_due(wheel, now_ms, most);
 
-    /* After a long stop (SIGSTOP, a suspended machine) one full turn reaches every slot. */
+    /* After a long pause one full turn reaches every slot. */
     if (target > wheel->tick + WHEEL_SLOTS)
         wheel->tick = target - WHEEL_SLOTS;
     while (count < most && wheel->tick < target) {

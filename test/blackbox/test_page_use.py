@@ -127,6 +127,7 @@ class Use(SharedPageTest):
         self.assertFalse(page.run("return document.getElementById('view-node').hidden"))
         self.focus_on(page, "nav a[data-view=venue]")
         page.keys("enter")
+        page.find(hook("event-line"))  # it is drawn: how far there is to go is known
         self.focus_on(page, hook("event-line", " :is(summary, button)"))
         page.keys("enter")
         page.until(lambda: page.texts(hook("event-json")), "the line's JSON")

@@ -102,6 +102,23 @@ class Requests(unittest.TestCase):
         self.assertEqual(post(self.node, "/presence/lab", {"n": 100}).status, 200)
         peers.pop().close()
 
+    def test_what_an_ended_stream_was_sent_is_not_passed(self):
+        """It was sent what it has not committed, and ends; the other one's filter leaves just that out."""
+        self.assertEqual(self.put("pair", 0).status, 201)
+        peers = [self.stream("reader=pair&endpoint=" + name) for name in ("lab", "other")]
+        post(self.node, "/presence/lab", {"n": 1})
+        self.assertEqual(json.loads(next(peers[0].chunks()))["seq"], 1)
+        post(self.node, "/presence/lab", {"n": 2})
+        peers[0].close()
+        self.assertEqual(self.put("rest", 2).status, 201)
+        rest = self.stream("reader=rest&endpoint=other")
+        post(self.node, "/presence/lab", {"n": 3})
+        self.wait_behind("rest", 0)  # the node has looked after all of them
+        self.assertEqual(self.behind("pair"), 3)
+        self.assertEqual([line["seq"] for line in events(self.node, "reader=pair&follow=0")], [1, 2, 3])
+        for peer in peers[1], rest:
+            peer.close()
+
     def test_a_filtered_read_to_the_end_commits_what_it_left_out(self):
         self.assertEqual(self.put("once", 0).status, 201)
         for n in range(5):

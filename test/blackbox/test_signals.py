@@ -74,14 +74,20 @@ class Signals(unittest.TestCase):
             self.assertFalse(any("reload failed" in line for line in node.log if line))
 
     def test_a_long_stop(self):
-        """Longer than every deadline: what had its time is closed, and the node goes on."""
-        with Node(server="header_timeout = 1s\nkeepalive_timeout = 1s\n") as node:
-            silent = Peer(tls(node.port))
+        """Longer than every deadline: who had posted meanwhile is answered, who was silent is closed in
+        its time, and the node goes on."""
+        with Node(server="header_timeout = 2s\nkeepalive_timeout = 2s\n") as node:
+            silent, sender = (Peer(tls(node.port)) for _ in range(2))
+            sender.send(post_bytes("/presence/lab", b"{}"))
+            self.assertEqual(sender.response().status, 200)
             node.process.send_signal(signal.SIGSTOP)
-            time.sleep(1.5)
+            sender.send(post_bytes("/presence/lab", b"{}"))
+            time.sleep(3)
             node.process.send_signal(signal.SIGCONT)
+            self.assertEqual(sender.response().status, 200)
             self.assertTrue(silent.is_closed())
-            silent.close()
+            for peer in silent, sender:
+                peer.close()
             self.assertEqual(post(node, "/presence/lab", {}).status, 200)
 
 
