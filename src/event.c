@@ -1,108 +1,84 @@
 /* The event's line; see event.h.
  *
- * The fields are a table in the order of the line, and encoding is a walk over the set bits of
- * event.present: each copies its label, its value and its closing quote, and a change of group
- * closes one object and opens the next. Short copies are done in whole words of fixed number, which
- * may write up to COPY_SLACK bytes behind what counts: the bound has room for that. */
+ * The fields are lists in the order of the line, one for each of its objects, and each is written
+ * by code of its own: its label is a constant, and whether it stands in an object is known when
+ * this is compiled (a table walked field by field took twice the instructions). Every member ends
+ * with a comma; the bracket that closes takes the last one's place. */
 #include "event.h"
 
 #include <assert.h>
 
 enum {
-    LABEL_BYTES = 24, /* copied whole for each field */
-    GROUP_BYTES = 16, /* likewise for each group */
-    COPY_SLACK = LABEL_BYTES,
+    LABEL_BYTES = 24, /* at the most, with a field's quotes and comma */
+    GROUP_BYTES = 16, /* likewise of an object's name and brackets */
+    GROUP_COUNT = 6,
 };
 
-enum group {
-    GROUP_NONE,
-    GROUP_CLIENT,
-    GROUP_AP,
-    GROUP_LOCATION,
-    GROUP_VENUE,
-    GROUP_USER,
-    GROUP_CHANNEL,
-    GROUP_COUNT
-};
+#define CLIENT_FIELDS(FIELD)                                                                       \
+    FIELD(EVENT_CLIENT_IPV4, "ipv4", TEXT)                                                         \
+    FIELD(EVENT_CLIENT_IPV6, "ipv6", TEXT)                                                         \
+    FIELD(EVENT_CLIENT_MANUFACTURER, "manufacturer", TEXT)                                         \
+    FIELD(EVENT_CLIENT_OS, "os", TEXT)                                                             \
+    FIELD(EVENT_CLIENT_USER_AGENT, "user_agent", TEXT)
+#define AP_FIELDS(FIELD) FIELD(EVENT_AP_NAME, "name", TEXT)
+#define SIGNAL_FIELDS(FIELD)                                                                       \
+    FIELD(EVENT_SSID, "ssid", TEXT)                                                                \
+    FIELD(EVENT_RSSI, "rssi", NUMBER)
+#define LOCATION_FIELDS(FIELD)                                                                     \
+    FIELD(EVENT_LOCATION_LAT, "lat", NUMBER)                                                       \
+    FIELD(EVENT_LOCATION_LNG, "lng", NUMBER)                                                       \
+    FIELD(EVENT_LOCATION_UNC, "unc", NUMBER)                                                       \
+    FIELD(EVENT_LOCATION_X, "x", NUMBER)                                                           \
+    FIELD(EVENT_LOCATION_Y, "y", NUMBER)
+#define VENUE_FIELDS(FIELD)                                                                        \
+    FIELD(EVENT_VENUE_ID, "id", TEXT)                                                              \
+    FIELD(EVENT_VENUE_NAME, "name", TEXT)                                                          \
+    FIELD(EVENT_VENUE_LAT, "lat", NUMBER)                                                          \
+    FIELD(EVENT_VENUE_LNG, "lng", NUMBER)
+#define USER_FIELDS(FIELD)                                                                         \
+    FIELD(EVENT_USER_ID, "id", TEXT)                                                               \
+    FIELD(EVENT_USER_EMAIL, "email", TEXT)                                                         \
+    FIELD(EVENT_USER_FIRST_NAME, "first_name", TEXT)                                               \
+    FIELD(EVENT_USER_LAST_NAME, "last_name", TEXT)                                                 \
+    FIELD(EVENT_USER_GENDER, "gender", TEXT)                                                       \
+    FIELD(EVENT_USER_BIRTH_DATE, "birth_date", TEXT)                                               \
+    FIELD(EVENT_USER_PROVIDER, "provider", TEXT)                                                   \
+    FIELD(EVENT_USER_VISITS, "visits", RAW)
+#define CHANNEL_FIELDS(FIELD)                                                                      \
+    FIELD(EVENT_CHANNEL_NAME, "name", TEXT)                                                        \
+    FIELD(EVENT_CHANNEL_UUID, "uuid", TEXT)                                                        \
+    FIELD(EVENT_CHANNEL_OCCUPANCY, "occupancy", NUMBER)                                            \
+    FIELD(EVENT_CHANNEL_JOINED, "joined", RAW)                                                     \
+    FIELD(EVENT_CHANNEL_LEFT, "left", RAW)                                                         \
+    FIELD(EVENT_CHANNEL_TIMED_OUT, "timed_out", RAW)
+#define LAST_FIELDS(FIELD)                                                                         \
+    FIELD(EVENT_TENANT, "tenant", TEXT)                                                            \
+    FIELD(EVENT_DATA, "data", RAW)
 
-struct group_text {
-    _Alignas(32) char open[GROUP_BYTES];
-    uint8_t open_len;
-};
+#define ALL_FIELDS(FIELD)                                                                          \
+    CLIENT_FIELDS(FIELD)                                                                           \
+    AP_FIELDS(FIELD)                                                                               \
+    SIGNAL_FIELDS(FIELD)                                                                           \
+    LOCATION_FIELDS(FIELD)                                                                         \
+    VENUE_FIELDS(FIELD)                                                                            \
+    USER_FIELDS(FIELD)                                                                             \
+    CHANNEL_FIELDS(FIELD)                                                                          \
+    LAST_FIELDS(FIELD)
 
-#define GROUP(name)                                                                                \
-    { ",\"" name "\":{", sizeof(",\"" name "\":{") - 1 }
+#define TYPE_OF(field, name, type) [field] = EVENT_##type,
+static const uint8_t types[] = {ALL_FIELDS(TYPE_OF)};
 
-static const struct group_text groups[] = {
-    [GROUP_NONE] = {"", 0},
-    [GROUP_CLIENT] = GROUP("client"),
-    [GROUP_AP] = GROUP("ap"),
-    [GROUP_LOCATION] = GROUP("location"),
-    [GROUP_VENUE] = GROUP("venue"),
-    [GROUP_USER] = GROUP("user"),
-    [GROUP_CHANNEL] = GROUP("channel"),
-};
+/* A field in two lists is a warning of `types`; so with this each is in one. */
+#define AND_ONE(field, name, type) +1
+_Static_assert(0 ALL_FIELDS(AND_ONE) == EVENT_FIELD_COUNT, "each field is in a list");
 
-/* The label is `,"name":`, and `"` where text follows. In a group's first member the comma is left
- * out, so that a copy may start at its second byte: hence one byte more than is copied. */
-struct field {
-    _Alignas(32) char label[LABEL_BYTES + 1]; /* 32 bytes a row: its place is a shift */
-    uint8_t label_len;
-    uint8_t group;
-    uint8_t type;
-};
-
-#define TEXT(group, name)                                                                          \
-    { ",\"" name "\":\"", sizeof(",\"" name "\":\"") - 1, group, EVENT_TEXT }
-#define NUMBER(group, name)                                                                        \
-    { ",\"" name "\":", sizeof(",\"" name "\":") - 1, group, EVENT_NUMBER }
-#define RAW(group, name)                                                                           \
-    { ",\"" name "\":", sizeof(",\"" name "\":") - 1, group, EVENT_RAW }
-
-static const struct field fields[] = {
-    [EVENT_CLIENT_IPV4] = TEXT(GROUP_CLIENT, "ipv4"),
-    [EVENT_CLIENT_IPV6] = TEXT(GROUP_CLIENT, "ipv6"),
-    [EVENT_CLIENT_MANUFACTURER] = TEXT(GROUP_CLIENT, "manufacturer"),
-    [EVENT_CLIENT_OS] = TEXT(GROUP_CLIENT, "os"),
-    [EVENT_CLIENT_USER_AGENT] = TEXT(GROUP_CLIENT, "user_agent"),
-    [EVENT_AP_NAME] = TEXT(GROUP_AP, "name"),
-    [EVENT_SSID] = TEXT(GROUP_NONE, "ssid"),
-    [EVENT_RSSI] = NUMBER(GROUP_NONE, "rssi"),
-    [EVENT_LOCATION_LAT] = NUMBER(GROUP_LOCATION, "lat"),
-    [EVENT_LOCATION_LNG] = NUMBER(GROUP_LOCATION, "lng"),
-    [EVENT_LOCATION_UNC] = NUMBER(GROUP_LOCATION, "unc"),
-    [EVENT_LOCATION_X] = NUMBER(GROUP_LOCATION, "x"),
-    [EVENT_LOCATION_Y] = NUMBER(GROUP_LOCATION, "y"),
-    [EVENT_VENUE_ID] = TEXT(GROUP_VENUE, "id"),
-    [EVENT_VENUE_NAME] = TEXT(GROUP_VENUE, "name"),
-    [EVENT_VENUE_LAT] = NUMBER(GROUP_VENUE, "lat"),
-    [EVENT_VENUE_LNG] = NUMBER(GROUP_VENUE, "lng"),
-    [EVENT_USER_ID] = TEXT(GROUP_USER, "id"),
-    [EVENT_USER_EMAIL] = TEXT(GROUP_USER, "email"),
-    [EVENT_USER_FIRST_NAME] = TEXT(GROUP_USER, "first_name"),
-    [EVENT_USER_LAST_NAME] = TEXT(GROUP_USER, "last_name"),
-    [EVENT_USER_GENDER] = TEXT(GROUP_USER, "gender"),
-    [EVENT_USER_BIRTH_DATE] = TEXT(GROUP_USER, "birth_date"),
-    [EVENT_USER_PROVIDER] = TEXT(GROUP_USER, "provider"),
-    [EVENT_USER_VISITS] = RAW(GROUP_USER, "visits"),
-    [EVENT_CHANNEL_NAME] = TEXT(GROUP_CHANNEL, "name"),
-    [EVENT_CHANNEL_UUID] = TEXT(GROUP_CHANNEL, "uuid"),
-    [EVENT_CHANNEL_OCCUPANCY] = NUMBER(GROUP_CHANNEL, "occupancy"),
-    [EVENT_CHANNEL_JOINED] = RAW(GROUP_CHANNEL, "joined"),
-    [EVENT_CHANNEL_LEFT] = RAW(GROUP_CHANNEL, "left"),
-    [EVENT_CHANNEL_TIMED_OUT] = RAW(GROUP_CHANNEL, "timed_out"),
-    [EVENT_TENANT] = TEXT(GROUP_NONE, "tenant"),
-    [EVENT_DATA] = RAW(GROUP_NONE, "data"),
-};
-
-_Static_assert(sizeof fields / sizeof *fields == EVENT_FIELD_COUNT, "each field has its row");
+#define LABEL_FITS(field, name, type)                                                              \
+    _Static_assert(sizeof(",\"" name "\":\"\"") - 1 <= LABEL_BYTES, name);
+ALL_FIELDS(LABEL_FITS)
 _Static_assert(EVENT_FIELD_COUNT <= 64, "event.present has a bit for each field");
 
-/* The fields that stand before the access point's. */
-#define CLIENT_FIELDS ((1ULL << EVENT_AP_NAME) - 1)
-
 enum event_type event_field_type(enum event_field field) {
-    return (enum event_type)fields[field].type;
+    return (enum event_type)types[field];
 }
 
 /* --- Copying ------------------------------------------------------------------------------------
@@ -256,7 +232,7 @@ static size_t extra_bound(const struct event *event) {
 static char *put_extra(char *dst, const struct event *event) {
     char *end = dst;
     unsigned depth = 0;
-    dst = PUT_LITERAL(dst, ",\"extra\":{");
+    dst = PUT_LITERAL(dst, "\"extra\":{");
     for (unsigned i = 0; i < event->extra_count; i++) {
         const struct event_extra *extra = &event->extra[i];
         bool has_enclosing = i + 1 < event->extra_count;
@@ -274,8 +250,11 @@ static char *put_extra(char *dst, const struct event *event) {
         if (has_enclosing)
             dst = PUT_LITERAL(dst, "\"" ENCLOSING "\":{");
     }
-    for (; depth; depth--)
-        *end++ = '}';
+    if (depth) {
+        memset(end, '}', depth);
+        end[depth] = ',';
+        end += depth + 1;
+    }
     return end;
 }
 
@@ -304,11 +283,11 @@ size_t event_size_bound(const struct event *event, const struct event_context *c
         HEAD = 48 + U64_TEXT_BYTES + 2 * HASH_BYTES,      /* seq, id, the kind's quote */
         TIMES = 64 + TIME_MS_TEXT_BYTES + U64_TEXT_BYTES, /* time, delay_ms, duplicate */
         MACS = 96 + 2 * MAC_TEXT_BYTES,                   /* both, randomized, and their groups */
-        GROUPS = GROUP_COUNT * (GROUP_BYTES + 1),
+        GROUPS = GROUP_COUNT * GROUP_BYTES,
         TAIL = 32, /* extra, closing brackets, newline */
-        PER_FIELD = LABEL_BYTES + 1,
+        PER_FIELD = LABEL_BYTES,
     };
-    size_t bound = HEAD + TIMES + MACS + GROUPS + TAIL + COPY_SLACK;
+    size_t bound = HEAD + TIMES + MACS + GROUPS + TAIL;
     bound += context->prefix_len + event->kind.len;
     for (uint64_t left = event->present; left; left &= left - 1)
         bound += PER_FIELD + event->fields[__builtin_ctzll(left)].len;
@@ -317,51 +296,82 @@ size_t event_size_bound(const struct event *event, const struct event_context *c
     return bound;
 }
 
-/* Where the line is being written, and the group that is open there. */
-struct writer {
-    char *p;
-    unsigned group;
-};
-
-static inline void enter_group(struct writer *w, unsigned group) {
-    if (w->group)
-        *w->p++ = '}';
-    w->group = group;
-    memcpy(w->p, groups[group].open, GROUP_BYTES);
-    w->p += groups[group].open_len;
+static inline __attribute__((always_inline)) char *
+put_member(char *dst, const char *label, size_t len, enum event_type type, struct span value) {
+    memcpy(dst, label, len);
+    dst += len;
+    if (type == EVENT_RAW)
+        dst += json_minify_to(value, dst);
+    else
+        dst = put(dst, value);
+    if (type == EVENT_TEXT)
+        *dst++ = '"';
+    *dst++ = ',';
+    return dst;
 }
 
-static inline void put_field(struct writer *w, const struct field *field, struct span value) {
-    unsigned comma = 0; /* bytes of the label to leave out: its group's first member has none */
-    if (field->group != w->group) {
-        enter_group(w, field->group);
-        comma = field->group != GROUP_NONE;
+#define QUOTE_TEXT   "\""
+#define QUOTE_NUMBER ""
+#define QUOTE_RAW    ""
+
+/* For a list of fields: those of `event` that are set, to `p`. */
+#define WRITE(field, name, type)                                                                   \
+    if (event->present >> (field)&1)                                                               \
+        p = put_member(p, "\"" name "\":" QUOTE_##type, sizeof("\"" name "\":" QUOTE_##type) - 1,  \
+                       EVENT_##type, event->fields[field]);
+/* Whether one of them is. */
+#define BIT_OF(field, name, type) | 1ULL << (field)
+#define HAS_ANY(event, FIELDS)    (((event)->present & (0 FIELDS(BIT_OF))) != 0)
+
+static inline char *close_object(char *p) {
+    p[-1] = '}';
+    *p++ = ',';
+    return p;
+}
+
+static inline char *put_mac(char *p, uint64_t mac) {
+    p = PUT_LITERAL(p, "\"mac\":\"");
+    text_format_mac(mac, p);
+    return PUT_LITERAL(p + MAC_TEXT_BYTES, "\",");
+}
+
+static inline char *put_client(char *p, const struct event *event) {
+    if (event->client_mac == MAC_NONE && !HAS_ANY(event, CLIENT_FIELDS))
+        return p;
+    p = PUT_LITERAL(p, "\"client\":{");
+    if (event->client_mac != MAC_NONE) {
+        p = put_mac(p, event->client_mac);
+        bool is_randomized = MAC_IS_RANDOMIZED(event->client_mac) && !event->client_was_global;
+        p = is_randomized ? PUT_LITERAL(p, "\"randomized\":true,")
+                          : PUT_LITERAL(p, "\"randomized\":false,");
     }
-    memcpy(w->p, field->label + comma, LABEL_BYTES);
-    w->p += field->label_len - comma;
-    if (field->type == EVENT_RAW) {
-        w->p += json_minify_to(value, w->p);
-        return;
-    }
-    w->p = put(w->p, value);
-    *w->p = '"';
-    w->p += field->type == EVENT_TEXT;
+    CLIENT_FIELDS(WRITE)
+    return close_object(p);
 }
 
-static inline void put_fields(struct writer *w, const struct event *event, uint64_t which) {
-    for (uint64_t left = event->present & which; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        put_field(w, &fields[i], event->fields[i]);
-    }
+static inline char *put_ap(char *p, const struct event *event) {
+    if (event->ap_mac == MAC_NONE && !HAS_ANY(event, AP_FIELDS))
+        return p;
+    p = PUT_LITERAL(p, "\"ap\":{");
+    if (event->ap_mac != MAC_NONE)
+        p = put_mac(p, event->ap_mac);
+    AP_FIELDS(WRITE)
+    return close_object(p);
 }
 
-static inline void put_mac(struct writer *w, unsigned group, uint64_t mac) {
-    enter_group(w, group);
-    w->p = PUT_LITERAL(w->p, "\"mac\":\"");
-    text_format_mac(mac, w->p);
-    w->p += MAC_TEXT_BYTES;
-    *w->p++ = '"';
-}
+/* The function that writes an object of nothing but fields, where one is set. */
+#define OBJECT(name, FIELDS)                                                                       \
+    static inline char *put_##name(char *p, const struct event *event) {                           \
+        if (!HAS_ANY(event, FIELDS))                                                               \
+            return p;                                                                              \
+        p = PUT_LITERAL(p, "\"" #name "\":{");                                                     \
+        FIELDS(WRITE)                                                                              \
+        return close_object(p);                                                                    \
+    }
+OBJECT(location, LOCATION_FIELDS)
+OBJECT(venue, VENUE_FIELDS)
+OBJECT(user, USER_FIELDS)
+OBJECT(channel, CHANNEL_FIELDS)
 
 static char *put_head(char *dst, const struct event *event, const struct event_context *context,
                       struct event_layout *layout) {
@@ -380,40 +390,36 @@ static char *put_head(char *dst, const struct event *event, const struct event_c
     layout->kind_offset = prefix + context->prefix_len;
     layout->kind_len = (uint16_t)event->kind.len;
     memcpy(dst, context->prefix, context->prefix_len);
-    dst = put(dst + context->prefix_len, event->kind);
-    *dst++ = '"';
-    return dst;
+    return PUT_LITERAL(put(dst + context->prefix_len, event->kind), "\",");
 }
 
 /* The time, and how long the event was on its way: below zero where the sender's clock is ahead. */
 static char *put_time(char *dst, int64_t time_ms, int64_t received_us) {
-    dst = PUT_LITERAL(dst, ",\"time\":\"");
+    dst = PUT_LITERAL(dst, "\"time\":\"");
     text_format_time_ms(time_ms, dst);
     dst = PUT_LITERAL(dst + TIME_MS_TEXT_BYTES, "\",\"delay_ms\":");
-    return put_i64(dst, received_us / 1000 - time_ms);
+    dst = put_i64(dst, received_us / 1000 - time_ms);
+    *dst++ = ',';
+    return dst;
 }
 
 void event_encode(const struct event *event, const struct event_context *context, char *dst,
                   struct event_layout *layout) {
     assert(event->kind.len <= EVENT_MAX_KIND_BYTES);
-    struct writer w = {put_head(dst, event, context, layout), GROUP_NONE};
+    char *p = put_head(dst, event, context, layout);
     if (event->time_ms != TIME_NONE)
-        w.p = put_time(w.p, event->time_ms, context->received_us);
+        p = put_time(p, event->time_ms, context->received_us);
     if (event->duplicate)
-        w.p = PUT_LITERAL(w.p, ",\"duplicate\":true");
-    if (event->client_mac != MAC_NONE) {
-        put_mac(&w, GROUP_CLIENT, event->client_mac);
-        bool is_randomized = MAC_IS_RANDOMIZED(event->client_mac) && !event->client_was_global;
-        w.p = is_randomized ? PUT_LITERAL(w.p, ",\"randomized\":true")
-                            : PUT_LITERAL(w.p, ",\"randomized\":false");
-    }
-    put_fields(&w, event, CLIENT_FIELDS);
-    if (event->ap_mac != MAC_NONE)
-        put_mac(&w, GROUP_AP, event->ap_mac);
-    put_fields(&w, event, ~CLIENT_FIELDS);
-    enter_group(&w, GROUP_NONE);
+        p = PUT_LITERAL(p, "\"duplicate\":true,");
+    p = put_ap(put_client(p, event), event);
+    SIGNAL_FIELDS(WRITE)
+    p = put_location(p, event);
+    p = put_venue(p, event);
+    p = put_user(p, event);
+    p = put_channel(p, event);
+    LAST_FIELDS(WRITE)
     if (event->extra_count)
-        w.p = put_extra(w.p, event);
-    w.p = PUT_LITERAL(w.p, "}\n");
-    layout->len = (uint32_t)(w.p - dst);
+        p = put_extra(p, event);
+    p = PUT_LITERAL(close_object(p) - 1, "\n");
+    layout->len = (uint32_t)(p - dst);
 }

@@ -16,8 +16,8 @@
 #include "util/span.h"
 #include "util/text.h"
 
-/* Every field that is copied as it is, in the order of the line. event.c has a table of their
- * groups, names and types, in this very order (checked at compile time). */
+/* Every field that is copied as it is, in the order of the line. event.c lists their objects, names
+ * and types. */
 enum event_field {
     /* client */
     EVENT_CLIENT_IPV4,
@@ -144,14 +144,19 @@ static inline void event_init(struct event *event) {
     event->duplicate = event->client_was_global = false;
 }
 
-/* Sets a field to a span of the field's type; an absent span unsets it. */
-static inline void event_set(struct event *event, enum event_field field, struct span value) {
-    if (span_is_absent(value)) {
-        event->present &= ~(1ULL << field);
-        return;
-    }
+/* Sets a field to a span of the field's type, which is not absent. */
+static inline void event_set_present(struct event *event, enum event_field field,
+                                     struct span value) {
     event->fields[field] = value;
     event->present |= 1ULL << field;
+}
+
+/* The same; an absent span unsets it. */
+static inline void event_set(struct event *event, enum event_field field, struct span value) {
+    if (span_is_absent(value))
+        event->present &= ~(1ULL << field);
+    else
+        event_set_present(event, field, value);
 }
 
 static inline bool event_has(const struct event *event, enum event_field field) {

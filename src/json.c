@@ -341,8 +341,11 @@ static inline bool walk_flat(struct walk *w, uint32_t start) {
     const char *text = w->text;
     const uint32_t *at = w->at;
     uint32_t behind;
+    if (w->end - at < JSON_FLAT_INDEXES)
+        return false;
+    const uint32_t *last = w->end - JSON_FLAT_INDEXES; /* at which a member can begin */
     do {
-        if (w->end - at < JSON_FLAT_INDEXES || !is_plain_member(text, at))
+        if (at > last || !is_plain_member(text, at))
             return false;
         behind = at[JSON_FLAT_BEHIND];
         at += JSON_FLAT_INDEXES;

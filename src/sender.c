@@ -135,6 +135,20 @@ static inline bool is_named(const char *text, size_t len, const struct member *m
                           COMPARED_BYTES);
 }
 
+/* Whether a flat object's key, whose text begins there, is that member's. It holds no escape, so
+ * that the first quote ends it: where the name and its quote are the same, its length is, too. */
+static inline bool is_flat_named(const char *text, const struct member *member) {
+#ifdef __SSE2__
+    __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)text),
+                                  _mm_loadu_si128((const __m128i *)member->name));
+    if (~(uint32_t)_mm_movemask_epi8(same) & member->mask)
+        return false;
+    if (LIKELY(member->name_len < COMPARED_BYTES))
+        return true;
+#endif
+    return memcmp(text, member->name, member->name_len + 1U) == 0;
+}
+
 /* The member of the table that is named so, the expected one and those behind it first; NULL where
  * there is none. */
 static inline const struct member *find_member(const char *text, size_t len,
@@ -252,10 +266,10 @@ struct table {
 /* A member that is not the expected one: further on, or skipped before. NULL where it is neither:
  * unknown, or met twice. */
 __attribute__((noinline)) static const struct member *
-find_unexpected(struct table *table, const struct member **expected, const char *name, size_t len) {
+find_unexpected(struct table *table, const struct member **expected, const char *name) {
     const struct member *member;
     for (member = *expected; member < table->end; member++) {
-        if (is_named(name, len, member)) {
+        if (is_flat_named(name, member)) {
             *expected = member + 1;
             return member;
         }
@@ -264,12 +278,60 @@ find_unexpected(struct table *table, const struct member **expected, const char 
     *expected = member;
     for (uint64_t left = table->skipped; left; left &= left - 1) {
         member = table->begin + __builtin_ctzll(left);
-        if (is_named(name, len, member)) {
+        if (is_flat_named(name, member)) {
             table->skipped &= ~(left & -left);
             return member;
         }
     }
     return NULL;
+}
+
+/* A flat member's value, where it is what the member is for: a string without its quotes, a number.
+ * false, and nothing was taken, where it is not. */
+static inline bool take_usual(const char *value, size_t len, const struct member *member,
+                              struct event *event) {
+    uint64_t *mac = &event->client_mac;
+    switch ((enum take)member->take) {
+    case TAKE_TEXT:
+        if (value[0] != '"')
+            return false;
+        event_set_present(event, member->target, span_from(value + 1, len - 2));
+        return true;
+    case TAKE_NUMBER:
+        if (value[0] < '-' || value[0] > '9')
+            return false;
+        event_set_present(event, member->target, span_from(value, len));
+        return true;
+    case TAKE_AP_MAC:
+        mac = &event->ap_mac;
+        /* fall through */
+    case TAKE_CLIENT_MAC:
+        if (value[0] != '"')
+            return false;
+        *mac = text_parse_mac(span_from(value + 1, len - 2));
+        return *mac != MAC_NONE;
+    case TAKE_IGNORE:
+        return true;
+    case TAKE_RAW:
+    case TAKE_NODE:
+        break;
+    }
+    return false;
+}
+
+/* Any other one; `key` is its key's node, which is not written. false where it does not fit. */
+__attribute__((noinline)) static bool take_unusual(struct json_doc *doc, uint32_t object,
+                                                   const uint32_t *flat, uint32_t key,
+                                                   const struct member *member, struct event *event,
+                                                   uint32_t *nodes) {
+    struct json_node value = json_flat_value(doc, flat, key + 1);
+    if (member->take == TAKE_NODE) {
+        nodes[member->target] = key + 1;
+        doc->nodes[key] = (struct json_node){.next = object, .flags = JSON_TAKEN | JSON_FLAT};
+        doc->nodes[key + 1] = value;
+        return true;
+    }
+    return value.type == JSON_NULL || take_value(doc, &value, member, event);
 }
 
 /* Takes the members of a flat object, if each of them is named by the table, once, and fits; else
@@ -282,25 +344,20 @@ static bool take_flat(struct json_doc *doc, uint32_t object, const struct member
     uint32_t end = doc->nodes[object].next;
     for (uint32_t node = object + 1; node < end; node += 2, flat += JSON_FLAT_INDEXES) {
         const char *name = doc->text + flat[JSON_FLAT_KEY] + 1;
-        size_t name_len = flat[JSON_FLAT_COLON] - flat[JSON_FLAT_KEY] - 2;
         const struct member *member = expected;
-        if (LIKELY(member < table.end && is_named(name, name_len, member))) {
+        if (LIKELY(member < table.end && is_flat_named(name, member))) {
             expected = member + 1;
         } else {
             const struct member *next = expected;
-            member = find_unexpected(&table, &next, name, name_len);
+            member = find_unexpected(&table, &next, name);
             if (!member)
                 return false;
             expected = next;
         }
-        struct json_node value = json_flat_value(doc, flat, node + 1);
-        if (member->take == TAKE_NODE) {
-            nodes[member->target] = node + 1;
-            doc->nodes[node] = (struct json_node){.next = object, .flags = JSON_TAKEN | JSON_FLAT};
-            doc->nodes[node + 1] = value;
-        } else if (value.type != JSON_NULL && !take_value(doc, &value, member, event)) {
+        uint32_t start = flat[JSON_FLAT_VALUE], len = flat[JSON_FLAT_BEHIND] - start;
+        if (!LIKELY(take_usual(doc->text + start, len, member, event)) &&
+            !take_unusual(doc, object, flat, node, member, event, nodes))
             return false;
-        }
     }
     doc->nodes[object].flags |= JSON_ALL_TAKEN;
     return true;

@@ -91,20 +91,21 @@ enum take {
     TAKE_IGNORE, /* known and without meaning for the event */
 };
 
-enum { MEMBER_NAME_BYTES = 28 }; /* so a member has 32, and its place in a table is no division */
+enum { MEMBER_NAME_BYTES = 27 }; /* so a member has 32, and its place in a table is no division */
 
 struct member {
-    char name[MEMBER_NAME_BYTES]; /* NUL behind it */
-    uint8_t name_len;
-    uint8_t take;    /* enum take */
-    uint16_t target; /* enum event_field; for TAKE_NODE an index into nodes[] */
+    char name[MEMBER_NAME_BYTES]; /* and the quote that ends it in a text; NUL behind it */
+    uint8_t name_len;             /* without that quote */
+    uint8_t take;                 /* enum take */
+    uint8_t target;               /* enum event_field; for TAKE_NODE an index into nodes[] */
+    uint16_t mask;                /* a bit for each of the first 16 bytes of name that count */
 };
 
 /* A name that is too long does not compile. */
 #define MEMBER(name, take, target)                                                                 \
     {                                                                                              \
-        name, sizeof(name) - 1 + 0 * sizeof(char[sizeof(name) <= MEMBER_NAME_BYTES ? 1 : -1]),     \
-            (take), (target)                                                                       \
+        name "\"", sizeof(name) - 1 + 0 * sizeof(char[sizeof(name) < MEMBER_NAME_BYTES ? 1 : -1]), \
+            (take), (target), (uint16_t)((1ULL << sizeof(name)) - 1)                               \
     }
 
 enum { SENDER_MAX_MEMBERS = 64 }; /* of one table */

@@ -61,11 +61,16 @@ static inline bool text_is_plain_number(struct span text) {
     if (text.len > 16)
         digits |= text_digits_of_16(text.ptr + 16) << 16;
     unsigned sign = text.ptr[0] == '-';
-    uint64_t other = ~digits & ((UINT64_C(1) << text.len) - 1) & ~(uint64_t)sign;
-    unsigned point = other ? (unsigned)__builtin_ctzll(other) : (unsigned)text.len;
-    if (point == sign || (text.ptr[sign] == '0' && point - sign > 1))
+    const char *p = text.ptr + sign;
+    size_t len = text.len - sign;
+    uint64_t other = ~digits >> sign; /* what is beyond the bytes looked at counts as no digit */
+    unsigned whole = (unsigned)__builtin_ctzll(other);
+    if (whole == 0 || (p[0] == '0' && whole > 1))
         return false;
-    return !other || (!(other & (other - 1)) && text.ptr[point] == '.' && point + 1 < text.len);
+    if (whole == len)
+        return true;
+    unsigned end = (unsigned)__builtin_ctzll(other & (other - 1));
+    return p[whole] == '.' && end == len && end > whole + 1;
 #else
     return (void)text, false;
 #endif
