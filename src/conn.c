@@ -424,17 +424,21 @@ static void note_handshake(struct conn *conn, int result) {
 static int process_records(struct conn *conn, const char *data, size_t len) {
     struct conn_shared *shared = conn->shared;
     uint64_t seq = ring_committed(shared->ingest->ring).seq;
-    size_t plain_len;
+    size_t room, plain_len;
+    char *plain;
     int result, rc = 0;
 
     tls_session_feed(&conn->tls, data, len);
     do {
-        result = tls_session_read(&conn->tls, &shared->net_out, shared->plain_in, CONN_PLAIN_BYTES,
-                                  &plain_len);
+        if (!http_body_place(&conn->http, &plain, &room)) {
+            plain = shared->plain_in;
+            room = CONN_PLAIN_BYTES;
+        }
+        result = tls_session_read(&conn->tls, &shared->net_out, plain, room, &plain_len);
         if (!conn->established)
             note_handshake(conn, result);
         if (plain_len && conn->state == CONN_OPEN)
-            rc = process_plain(conn, shared->plain_in, plain_len);
+            rc = process_plain(conn, plain, plain_len);
     } while (rc == 0 && result == TLS_OK);
     if (result != TLS_WANT && conn->state == CONN_OPEN)
         conn->state = CONN_CLOSING; /* an alert or close_notify, ours or theirs, ends it */

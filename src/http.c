@@ -227,6 +227,10 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t len) {
     request->body_seen += len;
     if (request->discard_body)
         return 0;
+    if (request->own_body.ptr && at == request->own_body.ptr + request->own_body.len) {
+        request->own_body.len += len; /* see http_body_place */
+        return 0;
+    }
     if (request->own_body.ptr) {
         if (buf_reserve(&request->own_body, len + HTTP_BODY_PADDING))
             return fail(parser, 503, "out of memory");
@@ -547,6 +551,17 @@ static int persist_body(struct http_request *request) {
     rc = buf_append(&request->own_body, request->body.ptr, request->body.len);
     request->body = (struct span){0};
     return rc;
+}
+
+/* persist_body has asked for all of it. */
+bool http_body_place(const struct http_parser *parser, char **place, size_t *len) {
+    const struct http_request *request = parser->request;
+    if (parser->stage != STAGE_BODY || !request || request->chunked || request->discard_body ||
+        !request->own_body.ptr)
+        return false;
+    *place = request->own_body.ptr + request->own_body.len;
+    *len = (size_t)request->content_length - request->own_body.len;
+    return *len != 0;
 }
 
 int http_feed_end(struct http_parser *parser) {

@@ -99,6 +99,10 @@ void http_parser_deinit(struct http_parser *parser);
  * parsers of a thread. */
 void http_feed(struct http_parser *parser, struct http_request *scratch, char *chunk, size_t len);
 enum http_step http_step(struct http_parser *parser) MUST_CHECK;
+/* Where what is missing of a body of known length will lie, and how much that is. Who reads the
+ * bytes to that place, and then feeds them from there, spares them a copy. False: nowhere. Valid
+ * until the next http_feed. */
+bool http_body_place(const struct http_parser *parser, char **place, size_t *len);
 /* Ends the chunk. 0 or -ENOMEM. */
 int http_feed_end(struct http_parser *parser) MUST_CHECK;
 

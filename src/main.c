@@ -1,7 +1,6 @@
 /* rollcalld: options, build the world, run, tear down. */
 #include <errno.h>
 #include <getopt.h>
-#include <malloc.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,13 +9,13 @@
 #include <uv.h>
 
 #include "config.h"
+#include "heap.h"
 #include "log.h"
 #include "probe_setup.h"
 #include "server.h"
 #include "util/clock.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum { HEAP_KEEP_BYTES = 4 << 20, HEAP_MMAP_BYTES = 2 << 20 };
 
 static const char usage[] =
     "usage: rollcalld --config FILE [--check | --dump-config]\n"
@@ -212,19 +211,12 @@ static int check(const struct config *config, const char *path) {
     return findings.problems ? EXIT_USAGE : EXIT_DONE;
 }
 
-/* The heap is not given back to the kernel for each large body, only to be asked for again page by
- * page with the next: 6 % of the CPU time of posts of 1,000 observations. */
-static void keep_heap(void) {
-    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
-    (void)mallopt(M_MMAP_THRESHOLD, HEAP_MMAP_BYTES);
-}
-
 int main(int argc, char **argv) {
     struct options options = {0};
     struct config *config;
     bool done = false;
 
-    keep_heap();
+    heap_keep();
     int rc = parse_options(argc, argv, &options, &done);
     if (rc || done)
         return rc;

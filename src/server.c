@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "log.h"
 #include "ops.h"
 #include "util/clock.h"
@@ -65,6 +66,12 @@ static void note_lag(struct server *server) {
 static void advance_wheel(struct server *server) {
     unsigned called = wheel_advance(&server->wheel, uv_now(server->loop), SERVER_TURN_DEADLINES);
     server->wheel_behind = called == SERVER_TURN_DEADLINES;
+}
+
+static void on_trim(struct wheel_node *node) {
+    struct server *server = container_of(node, struct server, trim);
+    heap_trim();
+    wheel_arm(&server->wheel, node, uv_now(server->loop) + HEAP_TRIM_MS);
 }
 
 static void on_tick(uv_timer_t *timer) {
@@ -515,6 +522,8 @@ int server_new(struct server **out, uv_loop_t *loop, struct config *config, cons
     server->config = config_ref(config);
     server->started_us = clock_realtime_us();
     wheel_init(&server->wheel, uv_now(loop));
+    wheel_node_init(&server->trim, on_trim);
+    wheel_arm(&server->wheel, &server->trim, uv_now(loop) + HEAP_TRIM_MS);
     int rc = server_open_service(server, error, error_len);
     if (rc == 0 && (rc = peers_init(&server->peers)))
         rc = fail(error, error_len, "getrandom", strerror(-rc));

@@ -60,6 +60,7 @@ struct server {
     struct ingest ingest;
     struct wheel wheel;
     struct wheel_node watch;  /* looks at the certificate's files */
+    struct wheel_node trim;   /* gives memory back */
     struct tls_stamps stamps; /* of those that `tls` was made of, or that could not be used since */
     struct peers peers;
     struct conn_shared *conns;
