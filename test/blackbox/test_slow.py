@@ -22,6 +22,17 @@ NOTHING = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REQUEST = post_bytes("/presence/lab", b'{"n":1}')
 
 
+def read_until(stream, mark):
+    """What a pipe gives, up to the mark and what came with it."""
+    got = b""
+    while mark not in got:
+        piece = os.read(stream.fileno(), 65536)
+        if not piece:
+            raise EOFError("%r, and no %r" % (got, mark))
+        got += piece
+    return got
+
+
 class Slow(unittest.TestCase):
     def test_a_crowd(self):
         print(slow.slow(200, seconds=3, deadlines=(1, 2, 2), strict=False))
@@ -206,6 +217,24 @@ class Rude(unittest.TestCase):
             sock.close()
         self.node.wait_fds(fds)
 
+    def test_key_updates(self):
+        """New keys (RFC 8446, 4.6.3), which each cost the node a derivation or two: 32 of them in a row are
+        followed, between posts and however often; a flood of them ends the session, and nothing else."""
+        for letter in b"kK":  # the client's keys; both sides'
+            command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.node.port, "-tls1_3", "-quiet",
+                       "-no_ign_eof"]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, bufsize=0) as client:
+                for _ in range(2):
+                    client.stdin.write(REQUEST)
+                    read_until(client.stdout, b"accepted")
+                    for _ in range(32):
+                        client.stdin.write(b"%c\n" % letter)
+                        read_until(client.stderr, b"KEYUPDATE")
+                client.stdin.write(b"%c\n" % letter)
+                read_until(client.stderr, b"alert unexpected message")
+            self.assertEqual(post(self.node, "/presence/lab", {}).status, 200)
+
     def test_no_renegotiation(self):
         """Asked for within a TLS 1.2 session: the session ends."""
         command = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.node.port, "-tls1_2", "-quiet",
@@ -213,11 +242,7 @@ class Rude(unittest.TestCase):
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, bufsize=0) as client:
             client.stdin.write(REQUEST)
-            answer = b""
-            while b"accepted" not in answer:  # the session is there
-                piece = os.read(client.stdout.fileno(), 65536)
-                self.assertTrue(piece)
-                answer += piece
+            answer = read_until(client.stdout, b"accepted")  # the session is there
             self.assertTrue(answer.startswith(b"HTTP/1.1 200 "))
             client.stdin.write(b"R\n")
             rest, errors = client.communicate(timeout=DEADLINE)
